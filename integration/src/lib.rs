@@ -1,1 +1,14 @@
-//! placeholder
+//! What the tests against real servers are made of: BEAM nodes, Postgres, EPMD, a proxy that misbehaves on request, and the
+//! built `beamjoin` binary. Every process started here ends with the value that started it. A server that cannot be started
+//! is an error with that server's own output, never a test that passes by not running.
+
+pub mod beam;
+pub mod eventually;
+pub mod names;
+mod output;
+pub mod rust_node;
+
+pub use beam::{Beam, BeamOptions, Session};
+pub use eventually::eventually;
+pub use names::{free_port, unique};
+pub use rust_node::{Exit, RustNode};
