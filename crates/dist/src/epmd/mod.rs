@@ -1,0 +1,1 @@
+//! The port mapper: where a node of a given name listens.
