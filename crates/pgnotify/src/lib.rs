@@ -1,1 +1,30 @@
-//! placeholder
+//! PostgreSQL LISTEN/NOTIFY that survives restarts, dead sockets and poolers.
+//!
+//! A [`Listener`] yields [`Event`]s; its [`Driver`] is a future that the caller spawns. The driver
+//! keeps one connection, reconnects by itself, listens to every wanted channel again, and says when
+//! notifications may have been missed. It hears its own notifications on a private channel, and so
+//! knows a connection that is dead, and a pooler that swallows LISTEN, from one that is only quiet.
+
+mod backoff;
+mod channel;
+mod command;
+mod config;
+mod driver;
+mod error;
+mod event;
+mod listener;
+mod queue;
+mod sqlstate;
+
+pub use backoff::Backoff;
+pub use channel::{Channel, ChannelError};
+pub use config::{Config, ConfigError, Host, SslMode, TargetSessionAttrs};
+pub use error::{Error, ListenError, NotifyError};
+pub use event::Event;
+pub use listener::{Driver, Handle, Listener};
+
+/// Longest payload of a notification in bytes (`NOTIFY_PAYLOAD_MAX_LENGTH - 1` in Postgres).
+pub const MAX_PAYLOAD_BYTES: usize = 7999;
+
+/// Most channels that one listener may want.
+pub const MAX_CHANNELS: usize = 1024;
