@@ -1,1 +1,44 @@
-//! placeholder
+//! The Erlang External Term Format: terms, a bounded decoder, an encoder.
+//!
+//! ```
+//! use bytes::Bytes;
+//! use etf::{Limits, term};
+//!
+//! let bytes = etf::encode(&term!({hello, "world"})).unwrap().into_bytes();
+//! let term = etf::decode(&bytes, &Limits::default()).unwrap();
+//! assert_eq!(term.to_string(), r#"{hello,<<"world">>}"#);
+//! ```
+//!
+//! The format is that of OTP's `erl_ext_dist`; every tag that OTP 23 to 29 puts on the wire is read. What a peer sends is
+//! decoded within [`Limits`] and never panics.
+
+mod atom;
+mod bits;
+mod convert;
+mod decode;
+mod display;
+mod encode;
+mod ids;
+mod limits;
+mod macros;
+mod map;
+mod opaque;
+mod order;
+mod raw;
+mod rope;
+mod tag;
+mod term;
+
+pub use num_bigint::BigInt;
+
+pub use crate::atom::{Atom, AtomError};
+pub use crate::bits::{BitBinary, BitBinaryError};
+pub use crate::decode::{DecodeError, DecodeErrorKind, Decoder, decode};
+pub use crate::encode::{EncodeError, Encoder, encode};
+pub use crate::ids::{Pid, Port, Reference, ReferenceError};
+pub use crate::limits::Limits;
+pub use crate::map::{DuplicateKey, IntoIter, Map};
+pub use crate::opaque::{Export, Fun, Record};
+pub use crate::raw::RawTerm;
+pub use crate::rope::Rope;
+pub use crate::term::{ImproperList, Term};

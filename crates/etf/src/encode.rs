@@ -1,0 +1,371 @@
+//! The encoder: one pass, without recursion.
+
+use std::slice;
+
+use bytes::Bytes;
+use num_bigint::{BigInt, Sign};
+use thiserror::Error;
+
+use crate::{Atom, Pid, Port, Reference, Rope, Term, tag};
+
+/// Encodes a term with its leading 131, in the forms that OTP 25 writes.
+///
+/// # Errors
+/// When a part of the term cannot be said in the format; nothing is ever truncated.
+pub fn encode(term: &Term) -> Result<Rope, EncodeError> {
+    let mut encoder = Encoder::new();
+    encoder.version();
+    encoder.term(term)?;
+    Ok(encoder.finish())
+}
+
+/// Why a term cannot be encoded.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// More elements or bytes than the format has room for.
+    #[error("{what} of {len} is too long for the external term format")]
+    TooLong {
+        /// What is too long.
+        what: &'static str,
+        /// Its elements or bytes.
+        len: usize,
+    },
+    /// A float that is NaN or infinite.
+    #[error("the float {value} is not finite")]
+    Float {
+        /// `NaN`, `inf` or `-inf`.
+        value: &'static str,
+    },
+}
+
+/// Writes terms, one after the other, into one rope.
+///
+/// Binaries of 4 KiB and more are shared, not copied.
+///
+/// ```
+/// let mut encoder = etf::Encoder::new();
+/// encoder.bytes(&[0, 0, 0, 0]); // a frame's length, to be filled in by the caller
+/// encoder.version();
+/// encoder.term(&etf::term!({6, ok})).unwrap();
+/// assert_eq!(encoder.finish().len(), 4 + 1 + 2 + 2 + 4);
+/// ```
+#[derive(Debug, Default)]
+pub struct Encoder {
+    rope: Rope,
+    buffer: Vec<u8>,
+}
+
+impl Encoder {
+    /// An encoder that has written nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Writes the version, 131.
+    pub fn version(&mut self) {
+        self.buffer.push(tag::VERSION);
+    }
+
+    /// Writes bytes as they are.
+    pub fn bytes(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    /// Writes a term, without a version.
+    ///
+    /// # Errors
+    /// When a part of the term cannot be said in the format; what was written up to there stays.
+    pub fn term(&mut self, term: &Term) -> Result<(), EncodeError> {
+        write_all(slice::from_ref(term), self)
+    }
+
+    /// How many bytes have been written.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rope.len() + self.buffer.len()
+    }
+
+    /// Whether nothing has been written.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All that was written.
+    #[must_use]
+    pub fn finish(mut self) -> Rope {
+        self.flush();
+        self.rope
+    }
+
+    fn flush(&mut self) {
+        self.rope.push(std::mem::take(&mut self.buffer).into());
+    }
+}
+
+/// Where encoded bytes go.
+pub(crate) trait Sink {
+    fn put(&mut self, bytes: &[u8]);
+
+    /// Bytes that live on by themselves, so that a large piece need not be copied.
+    fn share(&mut self, bytes: &Bytes) {
+        self.put(bytes);
+    }
+}
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+impl Sink for Encoder {
+    fn put(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    fn share(&mut self, bytes: &Bytes) {
+        if bytes.len() >= SHARED {
+            self.flush();
+            self.rope.push(bytes.clone());
+        } else {
+            self.put(bytes);
+        }
+    }
+}
+
+/// Only counts.
+struct Counter(u64);
+
+impl Sink for Counter {
+    fn put(&mut self, bytes: &[u8]) {
+        self.0 += bytes.len() as u64;
+    }
+}
+
+/// Binaries of this many bytes are shared.
+const SHARED: usize = 4096;
+
+/// The greatest arity of a tuple in a BEAM (`MAX_ARITYVAL`).
+const MAX_ARITY: usize = (1 << 24) - 1;
+
+/// How many bytes these terms take, one after the other.
+pub(crate) fn encoded_len(terms: &[Term]) -> Result<u64, EncodeError> {
+    let mut counter = Counter(0);
+    write_all(terms, &mut counter)?;
+    Ok(counter.0)
+}
+
+/// Elements that are still to be written, and what follows the last.
+struct Rest<'t> {
+    items: slice::Iter<'t, Term>,
+    end: End<'t>,
+}
+
+enum End<'t> {
+    Nothing,
+    Nil,
+    Tail(&'t Term),
+}
+
+/// Writes these terms, one after the other.
+pub(crate) fn write_all(terms: &[Term], sink: &mut impl Sink) -> Result<(), EncodeError> {
+    let mut rest = Rest { items: terms.iter(), end: End::Nothing };
+    let mut outer = Vec::new();
+    loop {
+        if let Some(term) = rest.items.next() {
+            if let Some(inner) = write(term, sink)? {
+                outer.push(std::mem::replace(&mut rest, inner));
+            }
+            continue;
+        }
+        match std::mem::replace(&mut rest.end, End::Nothing) {
+            End::Tail(tail) => rest.items = slice::from_ref(tail).iter(),
+            end => {
+                if matches!(end, End::Nil) {
+                    sink.put(&[tag::NIL]);
+                }
+                match outer.pop() {
+                    Some(above) => rest = above,
+                    None => return Ok(()),
+                }
+            }
+        }
+    }
+}
+
+/// Writes a term, or the start of one that has others inside; these are returned.
+fn write<'t>(term: &'t Term, sink: &mut impl Sink) -> Result<Option<Rest<'t>>, EncodeError> {
+    match term {
+        Term::Atom(value) => atom_bytes(value, sink),
+        Term::Int(value) => integer(*value, sink),
+        Term::BigInt(value) => big_integer(value, sink)?,
+        Term::Float(value) => {
+            sink.put(&[tag::NEW_FLOAT]);
+            sink.put(&finite(*value)?.to_be_bytes());
+        }
+        Term::Binary(bytes) => {
+            header(sink, tag::BINARY, length("a binary", bytes.len())?);
+            sink.share(bytes);
+        }
+        Term::BitBinary(bits) => {
+            header(sink, tag::BIT_BINARY, length("a bitstring", bits.data().len())?);
+            sink.put(&[bits.last_bits()]);
+            sink.put(bits.data());
+        }
+        Term::List(items) if items.is_empty() => sink.put(&[tag::NIL]),
+        Term::List(items) => {
+            if let Some(length) = string_length(items) {
+                sink.put(&[tag::STRING]);
+                sink.put(&length.to_be_bytes());
+                items.iter().filter_map(as_byte).for_each(|byte| sink.put(&[byte]));
+            } else {
+                header(sink, tag::LIST, length("a list", items.len())?);
+                return Ok(Some(Rest { items: items.iter(), end: End::Nil }));
+            }
+        }
+        Term::ImproperList(list) => {
+            header(sink, tag::LIST, length("a list", list.items.len())?);
+            return Ok(Some(Rest { items: list.items.iter(), end: End::Tail(&list.tail) }));
+        }
+        Term::Tuple(items) => {
+            match u8::try_from(items.len()) {
+                Ok(arity) => sink.put(&[tag::SMALL_TUPLE, arity]),
+                Err(_) if items.len() > MAX_ARITY => {
+                    return Err(EncodeError::TooLong { what: "a tuple", len: items.len() });
+                }
+                Err(_) => header(sink, tag::LARGE_TUPLE, length("a tuple", items.len())?),
+            }
+            return Ok(Some(Rest { items: items.iter(), end: End::Nothing }));
+        }
+        Term::Map(map) => {
+            header(sink, tag::MAP, length("a map", map.len())?);
+            return Ok(Some(Rest { items: map.items().iter(), end: End::Nothing }));
+        }
+        Term::Pid(value) => pid(value, sink),
+        Term::Port(value) => port(value, sink),
+        Term::Reference(value) => reference(value, sink)?,
+        Term::Fun(value) => sink.share(value.as_bytes()),
+        Term::Export(value) => sink.share(value.as_bytes()),
+        Term::Record(value) => sink.share(value.as_bytes()),
+    }
+    Ok(None)
+}
+
+pub(crate) fn atom_bytes(atom: &Atom, sink: &mut impl Sink) {
+    let text = atom.as_str().as_bytes();
+    match u8::try_from(text.len()) {
+        Ok(length) => sink.put(&[tag::SMALL_ATOM_UTF8, length]),
+        Err(_) => {
+            // At most 255 characters of at most 4 bytes, so the length always fits.
+            let length = u16::try_from(text.len()).unwrap_or(u16::MAX);
+            sink.put(&[tag::ATOM_UTF8]);
+            sink.put(&length.to_be_bytes());
+        }
+    }
+    sink.put(text);
+}
+
+fn integer(value: i64, sink: &mut impl Sink) {
+    if let Ok(byte) = u8::try_from(value) {
+        sink.put(&[tag::SMALL_INTEGER, byte]);
+    } else if let Ok(word) = i32::try_from(value) {
+        sink.put(&[tag::INTEGER]);
+        sink.put(&word.to_be_bytes());
+    } else {
+        let digits = value.unsigned_abs().to_le_bytes();
+        let [significant @ .., 0] = digits.as_slice() else {
+            sink.put(&[tag::SMALL_BIG, 8, u8::from(value < 0)]);
+            return sink.put(&digits);
+        };
+        let significant = trim_zeros(significant);
+        // At most 7.
+        let length = u8::try_from(significant.len()).unwrap_or(u8::MAX);
+        sink.put(&[tag::SMALL_BIG, length, u8::from(value < 0)]);
+        sink.put(significant);
+    }
+}
+
+fn trim_zeros(mut digits: &[u8]) -> &[u8] {
+    while let [significant @ .., 0] = digits {
+        digits = significant;
+    }
+    digits
+}
+
+fn big_integer(value: &BigInt, sink: &mut impl Sink) -> Result<(), EncodeError> {
+    if let Ok(small) = i64::try_from(value) {
+        integer(small, sink);
+        return Ok(());
+    }
+    let (sign, digits) = value.to_bytes_le();
+    match u8::try_from(digits.len()) {
+        Ok(length) => sink.put(&[tag::SMALL_BIG, length]),
+        Err(_) => header(sink, tag::LARGE_BIG, length("an integer", digits.len())?),
+    }
+    sink.put(&[u8::from(sign == Sign::Minus)]);
+    sink.put(&digits);
+    Ok(())
+}
+
+fn pid(pid: &Pid, sink: &mut impl Sink) {
+    sink.put(&[tag::NEW_PID]);
+    atom_bytes(&pid.node, sink);
+    sink.put(&pid.id.to_be_bytes());
+    sink.put(&pid.serial.to_be_bytes());
+    sink.put(&pid.creation.to_be_bytes());
+}
+
+/// OTP 23 knows only the short form, which has room for 28 bits.
+fn port(port: &Port, sink: &mut impl Sink) {
+    let short = u32::try_from(port.id).ok().filter(|id| *id < 1 << 28);
+    sink.put(&[if short.is_some() { tag::NEW_PORT } else { tag::V4_PORT }]);
+    atom_bytes(&port.node, sink);
+    match short {
+        Some(id) => sink.put(&id.to_be_bytes()),
+        None => sink.put(&port.id.to_be_bytes()),
+    }
+    sink.put(&port.creation.to_be_bytes());
+}
+
+fn reference(reference: &Reference, sink: &mut impl Sink) -> Result<(), EncodeError> {
+    let words = reference.words();
+    let count = u16::try_from(words.len())
+        .map_err(|_| EncodeError::TooLong { what: "a reference", len: words.len() })?;
+    sink.put(&[tag::NEWER_REFERENCE]);
+    sink.put(&count.to_be_bytes());
+    atom_bytes(reference.node(), sink);
+    sink.put(&reference.creation().to_be_bytes());
+    words.iter().for_each(|word| sink.put(&word.to_be_bytes()));
+    Ok(())
+}
+
+fn header(sink: &mut impl Sink, tag: u8, length: u32) {
+    let [a, b, c, d] = length.to_be_bytes();
+    sink.put(&[tag, a, b, c, d]);
+}
+
+fn length(what: &'static str, len: usize) -> Result<u32, EncodeError> {
+    u32::try_from(len).map_err(|_| EncodeError::TooLong { what, len })
+}
+
+fn as_byte(term: &Term) -> Option<u8> {
+    if let Term::Int(value) = term { u8::try_from(*value).ok() } else { None }
+}
+
+/// The length, if the list can be written as a string.
+fn string_length(items: &[Term]) -> Option<u16> {
+    let length = u16::try_from(items.len()).ok()?;
+    items.iter().all(|item| as_byte(item).is_some()).then_some(length)
+}
+
+fn finite(value: f64) -> Result<f64, EncodeError> {
+    match value {
+        _ if value.is_finite() => Ok(value),
+        _ if value.is_nan() => Err(EncodeError::Float { value: "NaN" }),
+        _ if value > 0.0 => Err(EncodeError::Float { value: "inf" }),
+        _ => Err(EncodeError::Float { value: "-inf" }),
+    }
+}

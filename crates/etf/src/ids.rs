@@ -1,0 +1,144 @@
+use std::cmp::Ordering;
+use std::sync::Arc;
+
+use thiserror::Error;
+
+use crate::Atom;
+
+/// A process identifier (NEW_PID_EXT).
+///
+/// Whatever a peer sends is kept as it is; what a node makes up itself obeys tighter bounds (ids under 2^15 and serials under
+/// 2^13 towards OTP 23), which are that node's affair.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Pid {
+    /// The node that the process runs on.
+    pub node: Atom,
+    /// The first number that Erlang prints after the node.
+    pub id: u32,
+    /// The second number that Erlang prints after the node.
+    pub serial: u32,
+    /// Which incarnation of the node: a pid of an older one is dead.
+    pub creation: u32,
+}
+
+/// A port identifier (NEW_PORT_EXT, V4_PORT_EXT).
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Port {
+    /// The node that the port is open on.
+    pub node: Atom,
+    /// The number that Erlang prints after the node.
+    pub id: u64,
+    /// Which incarnation of the node.
+    pub creation: u32,
+}
+
+/// A reference (NEWER_REFERENCE_EXT): what `make_ref/0`, monitors, aliases and calls are known by.
+///
+/// A clone shares the words.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Reference(Arc<ReferenceParts>);
+
+#[derive(Debug, PartialEq, Eq, Hash)]
+struct ReferenceParts {
+    node: Atom,
+    creation: u32,
+    len: u8,
+    /// Words past `len` are zero.
+    words: [u32; Reference::MAX_WORDS],
+}
+
+impl Reference {
+    /// The greatest number of words (OTP 24 and later; OTP 23 has 3).
+    pub const MAX_WORDS: usize = 5;
+
+    /// A reference of that node; the words are in the order of the wire, the first printed last.
+    ///
+    /// # Errors
+    /// When there are more than five words.
+    pub fn new(node: Atom, creation: u32, words: &[u32]) -> Result<Self, ReferenceError> {
+        let too_long = ReferenceError::TooLong { words: words.len() };
+        let mut stored = [0; Self::MAX_WORDS];
+        stored.get_mut(..words.len()).ok_or(too_long.clone())?.copy_from_slice(words);
+        let len = u8::try_from(words.len()).map_err(|_| too_long)?;
+        Ok(Self(Arc::new(ReferenceParts { node, creation, len, words: stored })))
+    }
+
+    /// The node that made it.
+    #[must_use]
+    pub fn node(&self) -> &Atom {
+        &self.0.node
+    }
+
+    /// Which incarnation of the node made it.
+    #[must_use]
+    pub fn creation(&self) -> u32 {
+        self.0.creation
+    }
+
+    /// Zero to five words, in the order of the wire.
+    #[must_use]
+    pub fn words(&self) -> &[u32] {
+        self.0.words.get(..usize::from(self.0.len)).unwrap_or_default()
+    }
+
+    pub(crate) const HEAP_SIZE: usize = size_of::<ReferenceParts>() + 2 * size_of::<usize>();
+}
+
+/// Why words are not a reference.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum ReferenceError {
+    /// More than five words.
+    #[error("a reference has at most 5 words, not {words}")]
+    TooLong {
+        /// How many words were given.
+        words: usize,
+    },
+}
+
+impl Ord for Pid {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.serial, self.id)
+            .cmp(&(other.serial, other.id))
+            .then_with(|| self.node.cmp(&other.node))
+            .then_with(|| self.creation.cmp(&other.creation))
+    }
+}
+
+impl PartialOrd for Pid {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Port {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.id
+            .cmp(&other.id)
+            .then_with(|| self.node.cmp(&other.node))
+            .then_with(|| self.creation.cmp(&other.creation))
+    }
+}
+
+impl PartialOrd for Port {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Reference {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.words()
+            .iter()
+            .rev()
+            .cmp(other.words().iter().rev())
+            .then_with(|| self.node().cmp(other.node()))
+            .then_with(|| self.creation().cmp(&other.creation()))
+    }
+}
+
+impl PartialOrd for Reference {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}

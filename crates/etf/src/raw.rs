@@ -1,0 +1,68 @@
+use std::sync::{Arc, LazyLock};
+
+use bytes::Bytes;
+
+use crate::{Atom, DecodeError, Decoder, EncodeError, Limits, Term};
+
+/// A term that is not decoded yet: the payload of a message on its way to the process that will decode it.
+///
+/// It has the bytes and, from the header of its own frame, the atoms that they refer to.
+#[derive(Debug, Clone)]
+pub struct RawTerm {
+    bytes: Bytes,
+    atoms: Arc<[Atom]>,
+    versioned: bool,
+}
+
+impl RawTerm {
+    /// Payloads of up to this many bytes are copied, so that they do not keep a read buffer alive.
+    const COPIED: usize = 4096;
+
+    /// A term from those bytes, in which tag 82 refers to `atoms`; `versioned` when 131 leads it.
+    ///
+    /// Up to 4 KiB are copied, larger ones stay a slice of the buffer that they came in.
+    #[must_use]
+    pub fn new(bytes: &Bytes, atoms: Arc<[Atom]>, versioned: bool) -> Self {
+        let small = bytes.len() <= Self::COPIED;
+        let bytes = if small { Bytes::copy_from_slice(bytes) } else { bytes.clone() };
+        Self { bytes, atoms, versioned }
+    }
+
+    /// A term that is known, in the form it has when it has come from a peer.
+    ///
+    /// # Errors
+    /// When the term cannot be encoded.
+    pub fn encode(term: &Term) -> Result<Self, EncodeError> {
+        let bytes = crate::encode(term)?.into_bytes();
+        Ok(Self { bytes, atoms: no_atoms(), versioned: true })
+    }
+
+    /// The term; nothing may follow it.
+    ///
+    /// # Errors
+    /// When the bytes are malformed, or over the limits.
+    pub fn decode(&self, limits: &Limits) -> Result<Term, DecodeError> {
+        let mut decoder = Decoder::new(&self.bytes, &self.atoms, limits);
+        let term = if self.versioned { decoder.term_with_version()? } else { decoder.term()? };
+        decoder.finish()?;
+        Ok(term)
+    }
+
+    /// The length in bytes of what is not decoded.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
+    /// Whether there is not a byte (and so no term).
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}
+
+/// An empty list of atoms, without an allocation each time.
+fn no_atoms() -> Arc<[Atom]> {
+    static NONE: LazyLock<Arc<[Atom]>> = LazyLock::new(|| Arc::from([]));
+    NONE.clone()
+}
