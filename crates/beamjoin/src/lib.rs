@@ -1,9 +1,13 @@
 //! Join an Elixir cluster that was formed by libcluster_postgres.
 
 mod channel;
+mod discovery;
 mod membership;
+mod postgres;
 
 pub use self::{
     channel::{ChannelError, ChannelName, ChannelWarning, MAX_CHANNEL_BYTES},
+    discovery::{Discovery, DiscoveryError, DiscoveryEvent},
     membership::{Backoff, Heard, Ignored, Limits, Membership, parse_announcement},
+    postgres::Postgres,
 };
