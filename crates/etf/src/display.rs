@@ -40,7 +40,7 @@ impl Display for Term {
                 f.write_str("}")
             }
             Self::Pid(pid) => write!(f, "#Pid<{}.{}.{}>", pid.node.as_str(), pid.id, pid.serial),
-            Self::Port(port) => write!(f, "#Port<{}.{}>", port.node.as_str(), port.id),
+            Self::Port(port) => write!(f, "#Port<{}.{}>", port.node().as_str(), port.id()),
             Self::Reference(reference) => {
                 write!(f, "#Ref<{}", reference.node().as_str())?;
                 reference.words().iter().rev().try_for_each(|word| write!(f, ".{word}"))?;

@@ -320,14 +320,14 @@ fn pid(pid: &Pid, sink: &mut impl Sink) {
 
 /// OTP 23 knows only the short form, which has room for 28 bits.
 fn port(port: &Port, sink: &mut impl Sink) {
-    let short = u32::try_from(port.id).ok().filter(|id| *id < 1 << 28);
+    let short = u32::try_from(port.id()).ok().filter(|id| *id < 1 << 28);
     sink.put(&[if short.is_some() { tag::NEW_PORT } else { tag::V4_PORT }]);
-    atom_bytes(&port.node, sink);
+    atom_bytes(port.node(), sink);
     match short {
         Some(id) => sink.put(&id.to_be_bytes()),
-        None => sink.put(&port.id.to_be_bytes()),
+        None => sink.put(&port.id().to_be_bytes()),
     }
-    sink.put(&port.creation.to_be_bytes());
+    sink.put(&port.creation().to_be_bytes());
 }
 
 fn reference(reference: &Reference, sink: &mut impl Sink) -> Result<(), EncodeError> {

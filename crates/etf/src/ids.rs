@@ -23,13 +23,42 @@ pub struct Pid {
 
 /// A port identifier (NEW_PORT_EXT, V4_PORT_EXT).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Port {
+pub struct Port(Box<PortParts>);
+
+/// Boxed, because ports are rare and every term would have to be as large as one.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct PortParts {
+    node: Atom,
+    id: u64,
+    creation: u32,
+}
+
+impl Port {
+    /// A port of that node.
+    #[must_use]
+    pub fn new(node: Atom, id: u64, creation: u32) -> Self {
+        Self(Box::new(PortParts { node, id, creation }))
+    }
+
     /// The node that the port is open on.
-    pub node: Atom,
+    #[must_use]
+    pub fn node(&self) -> &Atom {
+        &self.0.node
+    }
+
     /// The number that Erlang prints after the node.
-    pub id: u64,
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        self.0.id
+    }
+
     /// Which incarnation of the node.
-    pub creation: u32,
+    #[must_use]
+    pub fn creation(&self) -> u32 {
+        self.0.creation
+    }
+
+    pub(crate) const HEAP_SIZE: usize = size_of::<PortParts>();
 }
 
 /// A reference (NEWER_REFERENCE_EXT): what `make_ref/0`, monitors, aliases and calls are known by.
@@ -113,10 +142,10 @@ impl PartialOrd for Pid {
 
 impl Ord for Port {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.id
-            .cmp(&other.id)
-            .then_with(|| self.node.cmp(&other.node))
-            .then_with(|| self.creation.cmp(&other.creation))
+        self.id()
+            .cmp(&other.id())
+            .then_with(|| self.node().cmp(other.node()))
+            .then_with(|| self.creation().cmp(&other.creation()))
     }
 }
 

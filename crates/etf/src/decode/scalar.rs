@@ -45,15 +45,18 @@ impl Decoder<'_> {
             }
             tag::V4_PORT => {
                 let (node, id) = (self.atom()?, u64::from_be_bytes(self.cursor.array()?));
-                Term::Port(Port { node, id, creation: self.cursor.u32()? })
+                let creation = self.cursor.u32()?;
+                self.port(node, id, creation)?
             }
             tag::NEW_PORT => {
                 let (node, id) = (self.atom()?, self.cursor.u32()?.into());
-                Term::Port(Port { node, id, creation: self.cursor.u32()? })
+                let creation = self.cursor.u32()?;
+                self.port(node, id, creation)?
             }
             tag::PORT => {
                 let (node, id) = (self.atom()?, self.cursor.u32()?.into());
-                Term::Port(Port { node, id, creation: self.cursor.u8()?.into() })
+                let creation = self.cursor.u8()?.into();
+                self.port(node, id, creation)?
             }
             tag::NEWER_REFERENCE => {
                 let (words, node) = (self.cursor.u16()?, self.atom()?);
@@ -158,6 +161,11 @@ impl Decoder<'_> {
             (1.., 1..=7) => Term::BitBinary(BitBinary::from_wire(self.keep(wire)?)),
             _ => return Err(DecodeErrorKind::Bits),
         })
+    }
+
+    fn port(&mut self, node: Atom, id: u64, creation: u32) -> Result<Term> {
+        self.budget.allocation(Port::HEAP_SIZE)?;
+        Ok(Term::Port(Port::new(node, id, creation)))
     }
 
     fn reference(&mut self, node: Atom, creation: u32, count: u16) -> Result<Term> {
