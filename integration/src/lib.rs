@@ -3,12 +3,14 @@
 //! is an error with that server's own output, never a test that passes by not running.
 
 pub mod beam;
+pub mod epmd;
 pub mod eventually;
 pub mod names;
 mod output;
 pub mod rust_node;
 
 pub use beam::{Beam, BeamOptions, Session};
+pub use epmd::EpmdProcess;
 pub use eventually::eventually;
 pub use names::{free_port, unique};
 pub use rust_node::{Exit, RustNode};
