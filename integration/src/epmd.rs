@@ -49,8 +49,8 @@ impl EpmdProcess {
         let output = Output::new();
         output.follow(child.stdout.take().context("no stdout")?);
         output.follow(child.stderr.take().context("no stderr")?);
-        let accepting = eventually(START_DEADLINE, "epmd accepts connections", async || {
-            Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).await?)
+        let accepting = eventually(START_DEADLINE, "epmd accepts connections", || {
+            TcpStream::connect((Ipv4Addr::LOCALHOST, port))
         });
         let ended = tokio::select! {
             status = child.wait() => format!("it ended: {}", status?),
