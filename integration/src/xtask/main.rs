@@ -1,1 +1,69 @@
-fn main() {}
+//! `cargo xtask`: what a checkout of this repository can do beyond building: show a cluster, test against real servers, make
+//! the images and the test vectors. Installs what is missing, and says so.
+
+mod compose;
+mod compose_tests;
+mod demo;
+mod host;
+mod images;
+mod test;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    about = "Show, test and build this repository",
+    version
+)]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Start Postgres, BEAM nodes and a Rust node in containers and show who sees whom
+    Demo {
+        /// Stop and remove what an earlier demo left running
+        #[arg(long, conflicts_with = "once")]
+        down: bool,
+        /// Stop and remove everything once the table is shown
+        #[arg(long)]
+        once: bool,
+    },
+    /// Run every test; those against real servers need Erlang, Elixir and Postgres, which are installed when missing
+    Test {
+        /// Run the tests against the containers of docker-compose.yml instead: nothing but Docker is needed
+        #[arg(long)]
+        compose: bool,
+        /// Only tests whose name contains this
+        filter: Option<String>,
+    },
+    /// Make the images that the compose file builds on where no registry can be reached
+    Images {
+        /// Make them even if a registry can be reached
+        #[arg(long)]
+        stand_in: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let outcome = match Arguments::parse().task {
+        Task::Demo { down: true, .. } => demo::down(),
+        Task::Demo { once, .. } => demo::up(once),
+        Task::Test { compose: true, filter } => compose_tests::run(filter.as_deref()),
+        Task::Test { compose: false, filter } => test::run(filter.as_deref()),
+        Task::Images { stand_in } => images::make(stand_in),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("cargo xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
