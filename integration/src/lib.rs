@@ -3,6 +3,7 @@
 //! is an error with that server's own output, never a test that passes by not running.
 
 pub mod beam;
+pub mod elixir_node;
 pub mod epmd;
 pub mod eventually;
 pub mod names;
@@ -10,6 +11,7 @@ mod output;
 pub mod rust_node;
 
 pub use beam::{Beam, BeamOptions, Session};
+pub use elixir_node::{ElixirNode, MemberOptions};
 pub use epmd::EpmdProcess;
 pub use eventually::eventually;
 pub use names::{free_port, unique};

@@ -1,26 +1,21 @@
 //! The harness itself: real nodes answer, fail loudly and can be killed.
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::Result;
-use integration::{Beam, BeamOptions, eventually, free_port, unique};
-use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use integration::{Beam, BeamOptions, EpmdProcess, free_port, unique};
 
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// An EPMD of the test's own, and a node that registers there.
-async fn start(base: &str, change: impl Fn(BeamOptions) -> BeamOptions) -> Result<(Child, Beam)> {
-    let port = free_port()?;
-    let epmd = Command::new("epmd")
-        .args(["-port", &port.to_string(), "-address", "127.0.0.1"])
-        .stderr(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()?;
-    eventually(DEADLINE, "EPMD", || TcpStream::connect(("127.0.0.1", port))).await?;
-    let options = BeamOptions::new(format!("{}@127.0.0.1", unique(base)), "harness", port);
-    Ok((epmd, Beam::start(change(options)).await?))
+async fn start(
+    base: &str,
+    change: impl Fn(BeamOptions) -> BeamOptions,
+) -> Result<(EpmdProcess, Beam)> {
+    let epmd = EpmdProcess::start_anywhere().await?;
+    let name = format!("{}@127.0.0.1", unique(base));
+    let beam = Beam::start(change(BeamOptions::new(name, "harness", epmd.port()))).await?;
+    Ok((epmd, beam))
 }
 
 #[tokio::test]
