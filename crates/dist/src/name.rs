@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
 
-use smol_str::SmolStr;
+use etf::Atom;
 
 /// The name of a node, `base@host`: 3 to 255 bytes of printable ASCII with exactly one `@`.
 ///
@@ -23,7 +23,7 @@ use smol_str::SmolStr;
 /// # Ok::<(), dist::NodeNameError>(())
 /// ```
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct NodeName(SmolStr);
+pub struct NodeName(Atom);
 
 impl NodeName {
     /// The most bytes a name may have, and the host that a node without a name sends.
@@ -47,7 +47,7 @@ impl NodeName {
         if host.is_empty() {
             return Err(NodeNameError::EmptyHost);
         }
-        Ok(Self(SmolStr::new(name)))
+        Atom::new(name).map(Self).map_err(|_| NodeNameError::TooLong { len: name.len() })
     }
 
     /// Puts the two halves together.
@@ -60,9 +60,9 @@ impl NodeName {
     }
 
     /// Takes a name whose parts were checked before.
+    #[expect(clippy::expect_used, reason = "the caller has checked the parts and the length")]
     pub(crate) fn from_checked(name: &str) -> Self {
-        debug_assert!(Self::new(name).is_ok(), "{name:?} was checked");
-        Self(SmolStr::new(name))
+        Self::new(name).expect("the parts of the name were checked")
     }
 
     /// The whole name.
@@ -93,8 +93,14 @@ impl NodeName {
         host.contains('.') || host.parse::<IpAddr>().is_ok()
     }
 
+    /// The name as it stands in pids and references.
+    #[must_use]
+    pub fn as_atom(&self) -> &Atom {
+        &self.0
+    }
+
     fn halves(&self) -> (&str, &str) {
-        self.0.split_once('@').unwrap_or((self.as_str(), ""))
+        self.as_str().split_once('@').unwrap_or((self.as_str(), ""))
     }
 }
 
@@ -129,6 +135,26 @@ impl TryFrom<&str> for NodeName {
 
     fn try_from(name: &str) -> Result<Self, Self::Error> {
         Self::new(name)
+    }
+}
+
+impl TryFrom<&Atom> for NodeName {
+    type Error = NodeNameError;
+
+    fn try_from(name: &Atom) -> Result<Self, Self::Error> {
+        Self::new(name.as_str())
+    }
+}
+
+impl From<NodeName> for Atom {
+    fn from(name: NodeName) -> Self {
+        name.0
+    }
+}
+
+impl From<&NodeName> for Atom {
+    fn from(name: &NodeName) -> Self {
+        name.0.clone()
     }
 }
 
@@ -235,6 +261,14 @@ mod tests {
             assert_eq!(NodeName::new(name), Err(error), "{name:?}");
         }
         assert!(NodeName::new(&long[1..]).is_ok());
+    }
+
+    #[test]
+    fn is_an_atom() {
+        let name = NodeName::new("a@b").unwrap();
+        assert_eq!(name.as_atom().as_str(), "a@b");
+        assert_eq!(NodeName::try_from(&Atom::from(&name)), Ok(name));
+        assert_eq!(NodeName::try_from(&Atom::new("rex").unwrap()), Err(NodeNameError::NoAt));
     }
 
     #[test]

@@ -152,8 +152,8 @@ pub(super) fn old_name(flags: Flags, creation: u32, name: &str) -> [Vec<u8>; 2] 
     ]
 }
 
+/// Names and hosts were checked: they have at most 255 bytes.
 fn put_short(out: &mut Vec<u8>, name: &str) {
-    debug_assert!(name.len() <= crate::NodeName::MAX_LEN, "checked by NodeName");
     out.extend_from_slice(&u16::try_from(name.len()).unwrap_or(u16::MAX).to_be_bytes());
     out.extend_from_slice(name.as_bytes());
 }

@@ -28,6 +28,8 @@ mod error;
 mod initiator;
 mod message;
 mod packets;
+#[cfg(test)]
+mod tests;
 
 pub use acceptor::{
     Acceptor, AliveAccepted, AliveAnswer, AnonymousPeer, AwaitAlive, AwaitReply, NameReceived,
