@@ -1,0 +1,172 @@
+//! Frames: a byte stream cut at 4-byte lengths, and how a frame without a distribution header is
+//! put together (`erl_dist_protocol`, "Protocol between Connected Nodes").
+
+use bytes::{Buf, Bytes, BytesMut};
+
+/// The first byte of a frame that has no distribution header.
+pub(crate) const PASS_THROUGH: u8 = 112;
+
+/// The bytes of one frame's length.
+const LENGTH: usize = 4;
+
+/// How much is asked of the socket at once.
+const READ_CHUNK: usize = 64 * 1024;
+
+/// What a link's byte stream consists of.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Frame {
+    /// A length of zero: a sign of life.
+    Tick,
+    /// The bytes behind the length, at least one.
+    Data(Bytes),
+}
+
+/// A frame longer than the limit.
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+#[error("a frame of {length} bytes is over the limit of {limit}")]
+pub(crate) struct FrameTooLong {
+    /// What its header announced, in bytes.
+    pub(crate) length: usize,
+    /// What a link takes, in bytes.
+    pub(crate) limit: usize,
+}
+
+/// Cuts a byte stream into frames.
+///
+/// Room is made only as bytes arrive, so that a length alone reserves nothing, and none is held
+/// while the link is idle.
+#[derive(Debug)]
+pub(crate) struct FrameBuffer {
+    bytes: BytesMut,
+    limit: usize,
+}
+
+impl FrameBuffer {
+    /// An empty buffer that takes frames of up to `limit` bytes.
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { bytes: BytesMut::new(), limit }
+    }
+
+    /// True when the link owes no rest of a frame, so that the buffer holds no memory.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    /// Room for the next read: at least 64 KiB, and for a long frame as much again as has arrived,
+    /// but never much beyond its end.
+    pub(crate) fn room(&mut self) -> &mut BytesMut {
+        let arrived = self.bytes.len();
+        let missing =
+            self.announced().map_or(0, |length| (LENGTH + length).saturating_sub(arrived));
+        let want = missing.min(arrived.max(READ_CHUNK)).max(READ_CHUNK);
+        if self.bytes.capacity() - arrived < READ_CHUNK {
+            self.bytes.reserve(want);
+        }
+        &mut self.bytes
+    }
+
+    /// The next whole frame, if it is there.
+    ///
+    /// # Errors
+    /// When the length is over the limit; the stream cannot be read any further then.
+    pub(crate) fn next(&mut self) -> Result<Option<Frame>, FrameTooLong> {
+        let Some(length) = self.announced() else {
+            return Ok(None);
+        };
+        if length == 0 {
+            self.bytes.advance(LENGTH);
+            self.release();
+            return Ok(Some(Frame::Tick));
+        }
+        if length > self.limit {
+            return Err(FrameTooLong { length, limit: self.limit });
+        }
+        if self.bytes.len() < LENGTH + length {
+            return Ok(None);
+        }
+        self.bytes.advance(LENGTH);
+        let frame = self.bytes.split_to(length).freeze();
+        self.release();
+        Ok(Some(Frame::Data(frame)))
+    }
+
+    fn announced(&self) -> Option<usize> {
+        let header = self.bytes.first_chunk::<LENGTH>()?;
+        usize::try_from(u32::from_be_bytes(*header)).ok()
+    }
+
+    fn release(&mut self) {
+        if self.bytes.is_empty() {
+            self.bytes = BytesMut::new();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn stream(frames: &[Vec<u8>]) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for frame in frames {
+            bytes.extend_from_slice(&u32::try_from(frame.len()).unwrap().to_be_bytes());
+            bytes.extend_from_slice(frame);
+        }
+        bytes
+    }
+
+    fn drain(buffer: &mut FrameBuffer, into: &mut Vec<Vec<u8>>) {
+        while let Some(frame) = buffer.next().unwrap() {
+            into.push(match frame {
+                Frame::Tick => Vec::new(),
+                Frame::Data(bytes) => bytes.to_vec(),
+            });
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_cutting_of_the_stream_gives_the_same_frames(
+            frames in prop::collection::vec(prop::collection::vec(any::<u8>(), 0..300), 0..20),
+            cuts in prop::collection::vec(1_usize..400, 1..50),
+        ) {
+            let bytes = stream(&frames);
+            let mut buffer = FrameBuffer::new(1024);
+            let mut got = Vec::new();
+            let mut rest = &bytes[..];
+            let mut cuts = cuts.iter().cycle();
+            while !rest.is_empty() {
+                let (now, later) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
+                buffer.room().extend_from_slice(now);
+                drain(&mut buffer, &mut got);
+                rest = later;
+            }
+            prop_assert_eq!(got, frames);
+            prop_assert!(buffer.is_empty());
+        }
+    }
+
+    #[test]
+    fn a_length_over_the_limit_is_an_error_before_its_bytes_arrive() {
+        let mut buffer = FrameBuffer::new(10);
+        buffer.room().extend_from_slice(&[0, 0, 0, 11]);
+        assert_eq!(buffer.next(), Err(FrameTooLong { length: 11, limit: 10 }));
+    }
+
+    #[test]
+    fn a_length_alone_reserves_nothing_in_proportion_to_it() {
+        let mut buffer = FrameBuffer::new(usize::MAX);
+        buffer.room().extend_from_slice(&[0xff, 0xff, 0xff, 0xff]);
+        assert_eq!(buffer.next(), Ok(None));
+        assert!(buffer.room().capacity() <= 3 * READ_CHUNK);
+    }
+
+    #[test]
+    fn an_idle_buffer_holds_no_memory() {
+        let mut buffer = FrameBuffer::new(1024);
+        buffer.room().extend_from_slice(&stream(&[vec![1, 2, 3]]));
+        assert_eq!(buffer.next(), Ok(Some(Frame::Data(Bytes::from_static(&[1, 2, 3])))));
+        assert_eq!(buffer.bytes.capacity(), 0);
+    }
+}
