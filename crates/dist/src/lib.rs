@@ -1,11 +1,55 @@
-//! placeholder
+//! An Erlang distribution node to embed in a Rust program.
+//!
+//! A [`Node`] is a member of a cluster of Erlang or Elixir nodes: it dials and is dialled, answers
+//! what every node must answer, and stays connected for months. [`Node::register`] gives a
+//! [`Mailbox`] that any process of the cluster can send to, and [`Node::send`] sends to any process
+//! of the cluster.
+//!
+//! ```no_run
+//! use dist::{Cookie, Node};
+//!
+//! # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+//! let node = Node::builder("rust@127.0.0.1".parse()?, Cookie::new("secret")?).start().await?;
+//! node.connect(&"iex@127.0.0.1".parse()?).await?;
+//! let mut mailbox = node.register("scorer")?;
+//! while let Some(message) = mailbox.recv().await {
+//!     println!("{}", message.term);
+//!     if let Some(from) = message.from {
+//!         node.send(from, etf::term!({ok, "got it"})).await?;
+//!     }
+//! }
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What it does not do: it is no Erlang virtual machine, and it runs no BEAM code. A cookie is not
+//! encryption: whoever has it can do everything on every node of the cluster, and everything
+//! travels in the clear.
+//!
+//! Sources: the chapters `erl_dist_protocol` and `erl_ext_dist` of OTP's documentation, and OTP's
+//! `dist.c`, `dist_util.erl`, `net_kernel.erl` and `erl_epmd.erl`.
 
 mod cookie;
 pub mod epmd;
+mod error;
 mod flags;
 pub mod handshake;
+mod link;
 mod name;
+mod node;
+mod process;
+mod service;
+mod wire;
 
 pub use cookie::{Cookie, CookieError, CookieWarning};
+pub use error::{ConnectError, DownReason, RegisterError, SendError, StartError};
 pub use flags::{FlagName, Flags};
+pub use link::LinkCounters;
 pub use name::{NodeName, NodeNameError};
+pub use node::{
+    Destination, Epmd, Limits, Listen, Node, NodeBuilder, NodeCounts, NodeEvent, NodeEvents, Peer,
+    Pong, Probe, Visibility,
+};
+pub use process::{Mailbox, Message};
+
+pub use etf;

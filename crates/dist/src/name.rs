@@ -1,5 +1,6 @@
 //! Node names.
 
+use std::borrow::Borrow;
 use std::fmt;
 use std::net::IpAddr;
 use std::str::FromStr;
@@ -118,6 +119,12 @@ impl fmt::Debug for NodeName {
 
 impl AsRef<str> for NodeName {
     fn as_ref(&self) -> &str {
+        self.as_str()
+    }
+}
+
+impl Borrow<str> for NodeName {
+    fn borrow(&self) -> &str {
         self.as_str()
     }
 }

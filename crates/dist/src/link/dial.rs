@@ -1,0 +1,122 @@
+//! Connecting to a peer.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use tokio::net::{TcpStream, lookup_host};
+use tokio::time::timeout;
+
+use super::setup::{Connected, Conversation, Socket, challenge};
+use crate::cookie::Cookie;
+use crate::epmd::{self, LookupError};
+use crate::error::ConnectError;
+use crate::flags::Flags;
+use crate::handshake::{AwaitStatus, HandshakeError, Initiator, Local, StatusOutcome, Step};
+use crate::name::NodeName;
+use crate::node::{Attempt, Route, Shared};
+
+/// Dials the attempt's peer until the link is up, the dial fails, or another attempt with the same
+/// peer takes its place.
+pub(crate) async fn dial(shared: Arc<Shared>, attempt: Attempt) {
+    let connected = tokio::select! {
+        biased;
+        () = attempt.superseded() => return,
+        connected = connect(&shared, &attempt.peer) => connected,
+    };
+    match connected {
+        Ok(connected) => {
+            connected.up(attempt, &shared);
+        }
+        Err(error) => attempt.fail(error),
+    }
+}
+
+async fn connect(shared: &Shared, peer: &NodeName) -> Result<Connected, ConnectError> {
+    let socket = reach(peer, &shared.route).await?;
+    let local = Local {
+        name: &shared.name,
+        flags: shared.flags,
+        creation: shared.creation,
+        cookie: &shared.cookie,
+    };
+    let (state, first) = Initiator::start(local, peer);
+    Ok(initiate(Conversation::new(socket, shared.route.step_time, None), state, &first).await?)
+}
+
+/// Dials without a name of our own: the peer gives us one on `host`.
+pub(crate) async fn dial_dynamic(
+    host: &str,
+    flags: Flags,
+    cookie: &Cookie,
+    peer: &NodeName,
+    route: &Route,
+) -> Result<Connected, ConnectError> {
+    let (state, first) = Initiator::start_dynamic(host, flags, cookie, peer)?;
+    let socket = reach(peer, route).await?;
+    Ok(initiate(Conversation::new(socket, route.step_time, None), state, &first).await?)
+}
+
+/// Finds out where a peer listens and opens a connection to it.
+async fn reach(peer: &NodeName, route: &Route) -> Result<Socket, ConnectError> {
+    let addresses: Vec<_> = match route.fixed_port {
+        Some(port) => {
+            let resolved = lookup_host((peer.host(), port)).await;
+            resolved.map_err(|error| unresolved(peer, error))?.collect()
+        }
+        None => {
+            let info = epmd::lookup(peer.host(), route.epmd_port, peer.base()).await?;
+            vec![SocketAddr::new(info.addr, info.port)]
+        }
+    };
+    let mut last = None;
+    for addr in addresses {
+        match open(addr, route).await {
+            Ok(socket) => return Ok(socket),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(last.unwrap_or_else(|| unresolved(peer, io::ErrorKind::NotFound.into())))
+}
+
+fn unresolved(peer: &NodeName, source: io::Error) -> ConnectError {
+    LookupError::Resolve { host: peer.host().to_owned(), source: Arc::new(source) }.into()
+}
+
+async fn open(addr: SocketAddr, route: &Route) -> Result<Socket, ConnectError> {
+    match timeout(route.step_time, TcpStream::connect(addr)).await {
+        Err(_) => Err(ConnectError::TcpTimeout { addr, after: route.step_time }),
+        Ok(stream) => stream
+            .and_then(Socket::new)
+            .map_err(|error| ConnectError::Tcp { addr, source: Arc::new(error) }),
+    }
+}
+
+async fn initiate(
+    mut conversation: Conversation,
+    state: AwaitStatus,
+    first: &[u8],
+) -> Result<Connected, HandshakeError> {
+    conversation.send(&[first], Step::Status).await?;
+    let message = conversation.receive(AwaitStatus::STEP).await?;
+    let state = match state.on_status(&message)? {
+        StatusOutcome::Continue(state) | StatusOutcome::Named { next: state, .. } => state,
+        StatusOutcome::Alive(question) => {
+            // We hold the slot of this peer as a dial, so we have no link to it.
+            let (state, answer) = question.answer(true);
+            conversation.send(&[&answer], Step::Challenge).await?;
+            state.ok_or(HandshakeError::Nok)?
+        }
+        StatusOutcome::Nok => {
+            conversation.wait_closed().await;
+            return Err(HandshakeError::Nok);
+        }
+    };
+    let message = conversation.receive(Step::Challenge).await?;
+    let (state, reply) = state.on_challenge(&message, challenge()?)?;
+    conversation.send(&[&reply], Step::Ack).await?;
+    let message = conversation.receive(Step::Ack).await?;
+    let established = state.on_ack(&message)?;
+    let (socket, rest) = conversation.finish();
+    Ok(Connected { established, socket, rest })
+}

@@ -1,0 +1,214 @@
+//! Accepting peers.
+//!
+//! Whoever has not shown that it knows the cookie is bounded in number and time. When there are
+//! too many, the oldest is dropped: an honest handshake takes milliseconds, one that is held open
+//! to keep others out takes long.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep};
+
+use super::Link;
+use super::setup::{Connected, Conversation, Socket, challenge, random};
+use crate::error::DownReason;
+use crate::handshake::{
+    Acceptor, AliveAnswer, AnonymousPeer, AwaitAlive, AwaitReply, HandshakeError, Local,
+    NameReceived, NamedPeer, Next, Refusal, Status, Step,
+};
+use crate::node::{Attempt, FIRST_CREATION, Offer, Shared};
+
+/// How long to wait when the system has no socket to give (too many open files).
+const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// How many random names are tried for a peer that asks for one: of 2^64, more than one is bad luck.
+const NAME_TRIES: usize = 4;
+
+/// Accepts connections until the node stops.
+pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    let mut unauthenticated = JoinSet::new();
+    let mut oldest: VecDeque<AbortHandle> = VecDeque::new();
+    loop {
+        let accepted = tokio::select! {
+            () = shared.stopping.cancelled() => return,
+            Some(_) = unauthenticated.join_next() => continue,
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, addr) = match accepted {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                sleep(EXHAUSTED).await;
+                continue;
+            }
+        };
+        oldest.retain(|handshake| !handshake.is_finished());
+        if oldest.len() >= shared.limits.unauthenticated
+            && let Some(dropped) = oldest.pop_front()
+        {
+            tracing::debug!("too many handshakes at once: the oldest is dropped");
+            dropped.abort();
+        }
+        let shared = shared.clone();
+        oldest.push_back(unauthenticated.spawn(async move {
+            if let Err(error) = greet(stream, &shared).await {
+                tracing::info!(%addr, %error, "a peer was not let in");
+            }
+        }));
+    }
+}
+
+async fn greet(stream: TcpStream, shared: &Arc<Shared>) -> Result<(), HandshakeError> {
+    let socket = Socket::new(stream).map_err(|error| Step::Name.io(error))?;
+    let deadline = Instant::now() + shared.route.step_time;
+    let mut conversation = Conversation::new(socket, shared.route.step_time, Some(deadline));
+    let local = Local {
+        name: &shared.name,
+        flags: shared.flags,
+        creation: shared.creation,
+        cookie: &shared.cookie,
+    };
+    let message = conversation.receive(Step::Name).await?;
+    let peer = match Acceptor::new(local).on_name(&message) {
+        Ok(NameReceived::Named(peer)) => peer,
+        Ok(NameReceived::Anonymous(peer)) => return give_name(conversation, peer, shared).await,
+        Err(error) => {
+            if matches!(error, HandshakeError::MissingFlags(_)) {
+                conversation.refuse(&Refusal::NotAllowed.message()).await;
+            }
+            return Err(error);
+        }
+    };
+    match shared.links.offer(&shared.name, peer.name()) {
+        Offer::Ok(attempt) => let_in(conversation, peer, Status::Ok, attempt, shared).await,
+        Offer::OkSimultaneous(attempt) => {
+            let_in(conversation, peer, Status::OkSimultaneous, attempt, shared).await
+        }
+        Offer::Alive(attempt, old) => replace(conversation, peer, attempt, old, shared).await,
+        Offer::Nok => {
+            conversation.refuse(&Refusal::Nok.message()).await;
+            Ok(())
+        }
+        Offer::NotAllowed => {
+            conversation.refuse(&Refusal::NotAllowed.message()).await;
+            Err(HandshakeError::NotAllowed)
+        }
+        Offer::Close => Ok(()),
+    }
+}
+
+/// Gives a peer that has no name one that nobody has.
+async fn give_name(
+    mut conversation: Conversation,
+    peer: AnonymousPeer,
+    shared: &Arc<Shared>,
+) -> Result<(), HandshakeError> {
+    for _ in 0..NAME_TRIES {
+        let name = peer.candidate(random(getrandom::u64())?);
+        let Offer::Ok(attempt) = shared.links.offer(&shared.name, &name) else { continue };
+        let creation = random(getrandom::u32())?.max(FIRST_CREATION);
+        let (state, messages) = peer.accept(name, creation, challenge()?);
+        let [status, challenge] = &messages;
+        conversation.send(&[status, challenge], Step::Reply).await?;
+        return authenticate(conversation, state, attempt, None, shared).await;
+    }
+    conversation.refuse(&Refusal::NotAllowed.message()).await;
+    Err(HandshakeError::NotAllowed)
+}
+
+async fn let_in(
+    mut conversation: Conversation,
+    peer: NamedPeer,
+    status: Status,
+    attempt: Attempt,
+    shared: &Arc<Shared>,
+) -> Result<(), HandshakeError> {
+    let (state, messages) = peer.accept(status, challenge()?);
+    let [status, challenge] = &messages;
+    conversation.send(&[status, challenge], Step::Reply).await?;
+    authenticate(conversation, state, attempt, None, shared).await
+}
+
+/// The peer has a link with us already. If it insists, that one is stale; it is given up only when
+/// the peer has shown that it knows the cookie, or anybody could end it.
+async fn replace(
+    mut conversation: Conversation,
+    peer: NamedPeer,
+    attempt: Attempt,
+    old: Arc<Link>,
+    shared: &Arc<Shared>,
+) -> Result<(), HandshakeError> {
+    let (state, message) = peer.alive();
+    conversation.send(&[&message], Step::AliveAnswer).await?;
+    let answer = conversation.receive(AwaitAlive::STEP).await?;
+    match state.on_answer(&answer)? {
+        AliveAnswer::GiveUp => Ok(()),
+        AliveAnswer::Accepted(accepted) => {
+            let (state, message) = accepted.challenge(challenge()?);
+            conversation.send(&[&message], Step::Reply).await?;
+            authenticate(conversation, state, attempt, Some(old), shared).await
+        }
+    }
+}
+
+async fn authenticate(
+    mut conversation: Conversation,
+    mut state: AwaitReply,
+    attempt: Attempt,
+    old: Option<Arc<Link>>,
+    shared: &Arc<Shared>,
+) -> Result<(), HandshakeError> {
+    let (ack, established) = loop {
+        let step = state.step();
+        let message = tokio::select! {
+            biased;
+            () = attempt.superseded() => return Ok(()),
+            message = conversation.receive(step) => message?,
+        };
+        match state.on_message(&message)? {
+            Next::More(next) => state = next,
+            Next::Done { ack, established } => break (ack, established),
+        }
+    };
+    if let Some(old) = old {
+        old.close(DownReason::Replaced);
+        old.wait_down().await;
+    }
+    conversation.send(&[&ack], Step::Ack).await?;
+    let (socket, rest) = conversation.finish();
+    Connected { established, socket, rest }.up(attempt, shared);
+    Ok(())
+}
+
+/// Opens the first free port.
+///
+/// # Errors
+/// What the system said of the last one.
+pub(crate) fn bind(
+    ip: std::net::IpAddr,
+    ports: std::ops::RangeInclusive<u16>,
+) -> io::Result<TcpListener> {
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for port in ports {
+        match bind_one(std::net::SocketAddr::new(ip, port)) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+fn bind_one(addr: std::net::SocketAddr) -> io::Result<TcpListener> {
+    let socket = match addr {
+        std::net::SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
+        std::net::SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+    };
+    // A node that comes back takes its port at once.
+    socket.set_reuseaddr(true)?;
+    socket.bind(addr)?;
+    socket.listen(1024)
+}

@@ -1,0 +1,164 @@
+//! Links: one connection to one peer, with a task that reads it and a task that writes it.
+
+mod counters;
+mod dial;
+mod listen;
+mod outbox;
+mod reader;
+mod relations;
+mod setup;
+mod writer;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::time::{Duration, Instant};
+
+use etf::{DecodeError, Encoder, Rope, Term};
+use tokio_util::sync::CancellationToken;
+
+pub(crate) use counters::Counters;
+pub use counters::LinkCounters;
+pub(crate) use dial::{dial, dial_dynamic};
+pub(crate) use listen::{accept, bind};
+pub(crate) use outbox::{Outbox, Refused};
+pub(crate) use relations::{Relation, Relations};
+pub(crate) use setup::Socket;
+
+use crate::error::DownReason;
+use crate::flags::Flags;
+use crate::node::{Peer, Shared};
+use crate::wire::frame::PASS_THROUGH;
+
+/// The version byte in front of a term (`erl_ext_dist`).
+const VERSION: u8 = 131;
+
+/// A link without keeping it alive: what a message that waits in a mailbox knows of its way.
+pub(crate) type WeakLink = Weak<Link>;
+
+/// One connection to one peer.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) peer: Peer,
+    /// What both sides can do.
+    pub(crate) flags: Flags,
+    pub(crate) outbox: Outbox,
+    pub(crate) relations: Relations,
+    pub(crate) counters: Counters,
+    started: Instant,
+    /// When something was last written, in microseconds since `started`.
+    last_write: AtomicU64,
+    reason: Mutex<Option<DownReason>>,
+    closing: CancellationToken,
+    /// Cancelled once the link is out of the table and everybody was told.
+    down: CancellationToken,
+}
+
+impl Link {
+    /// A link to `peer` over which nothing was sent yet.
+    pub(crate) fn new(peer: Peer, flags: Flags, shared: &Shared) -> Self {
+        let limits = &shared.limits;
+        Self {
+            peer,
+            flags,
+            outbox: Outbox::new(limits.queue_bytes, limits.reserve_bytes),
+            relations: Relations::default(),
+            counters: Counters::default(),
+            started: Instant::now(),
+            last_write: AtomicU64::new(0),
+            reason: Mutex::default(),
+            closing: CancellationToken::new(),
+            down: CancellationToken::new(),
+        }
+    }
+
+    /// Starts the two tasks of the link.
+    pub(crate) fn run(self: &Arc<Self>, socket: Socket, rest: &[u8], shared: &Arc<Shared>) {
+        let span = tracing::info_span!(parent: None, "link", peer = %self.peer.name);
+        let (read, write) = socket.split();
+        let reader = reader::run(self.clone(), read, rest.to_vec(), shared.clone());
+        let writer = writer::run(self.clone(), write);
+        shared.tasks.spawn(tracing::Instrument::instrument(reader, span.clone()));
+        shared.tasks.spawn(tracing::Instrument::instrument(writer, span));
+    }
+
+    /// A frame of a control tuple and what belongs behind it, as this link frames it.
+    ///
+    /// # Errors
+    /// When a term has no external form, for example a list of more than 2^32-1 elements.
+    pub(crate) fn frame(
+        &self,
+        control: &Term,
+        payload: Option<&Term>,
+    ) -> Result<Rope, etf::EncodeError> {
+        let mut encoder = Encoder::new();
+        encoder.bytes(&[PASS_THROUGH]);
+        encoder.version();
+        encoder.term(control)?;
+        if let Some(payload) = payload {
+            encoder.version();
+            encoder.term(payload)?;
+        }
+        Ok(encoder.finish())
+    }
+
+    /// Sends what the node itself has to say, without ever waiting. A peer that lets 8 MiB of it
+    /// lie loses the link.
+    pub(crate) fn answer(&self, control: &Term, payload: Option<&Term>) {
+        let bytes = match self.frame(control, payload) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::error!(%error, "an answer could not be encoded");
+                return;
+            }
+        };
+        if self.outbox.answer(bytes) == Err(Refused::Busy) {
+            self.close(DownReason::NotReading);
+        }
+    }
+
+    /// Ends the link; the first reason stays.
+    pub(crate) fn close(&self, reason: DownReason) {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+        self.outbox.close();
+        self.closing.cancel();
+    }
+
+    /// Ends the link in order: what is queued is still written.
+    pub(crate) fn finish(&self, reason: DownReason) {
+        self.reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);
+        self.outbox.finish();
+    }
+
+    /// Waits until the link is closed and everybody who had to be told was told.
+    pub(crate) async fn wait_down(&self) {
+        self.down.cancelled().await;
+    }
+
+    /// Why the link ended.
+    pub(crate) fn down_reason(&self) -> DownReason {
+        let reason = self.reason.lock().unwrap_or_else(PoisonError::into_inner);
+        reason.clone().unwrap_or(DownReason::Closed)
+    }
+
+    pub(crate) fn set_down(&self) {
+        self.outbox.close();
+        self.down.cancel();
+    }
+
+    /// A payload that its receiver could not read.
+    pub(crate) fn refused_payload(&self, error: &DecodeError) {
+        self.counters.refused.fetch_add(1, Ordering::Relaxed);
+        tracing::warn!(peer = %self.peer.name, %error, "a message was refused");
+    }
+
+    /// The writer wrote this much.
+    fn on_write(&self, frames: usize, bytes: usize) {
+        self.counters.wrote(frames, bytes);
+        let since = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        self.last_write.store(since, Ordering::Relaxed);
+    }
+
+    fn last_write(&self) -> Instant {
+        self.started + Duration::from_micros(self.last_write.load(Ordering::Relaxed))
+    }
+}

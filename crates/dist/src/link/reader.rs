@@ -1,0 +1,152 @@
+//! The reading task of a link: cuts frames, hands each to the node, and knows when the peer is
+//! dead. It never waits for anybody but the socket.
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Instant;
+
+use bytes::Bytes;
+use etf::{Decoder, RawTerm};
+use tokio::time::sleep_until;
+
+use super::setup::ReadHalf;
+use super::{Link, VERSION};
+use crate::error::DownReason;
+use crate::node::{Shared, dispatch};
+use crate::wire::control::{Control, ControlError};
+use crate::wire::frame::{Frame, FrameBuffer, PASS_THROUGH};
+use crate::wire::tick::{Due, Ticker};
+
+/// Reads until the link is closed from either side, then tells everybody.
+pub(super) async fn run(link: Arc<Link>, read: ReadHalf, rest: Vec<u8>, shared: Arc<Shared>) {
+    let reason = match read_all(&link, read, &rest, &shared).await {
+        Ok(()) => DownReason::Closed,
+        Err(reason) => reason,
+    };
+    link.close(reason);
+    shared.link_down(&link);
+}
+
+async fn read_all(
+    link: &Arc<Link>,
+    mut socket: ReadHalf,
+    rest: &[u8],
+    shared: &Arc<Shared>,
+) -> Result<(), DownReason> {
+    let mut buffer = FrameBuffer::new(shared.limits.frame_bytes);
+    let mut ticker = Ticker::new(shared.tick_time, Instant::now());
+    let mut alarm = pin!(sleep_until(Instant::now().into()));
+    if !rest.is_empty() {
+        buffer.room().extend_from_slice(rest);
+        take_frames(link, &mut buffer, shared)?;
+    }
+    loop {
+        tokio::select! {
+            // In this order: a suspended process that wakes up finds its alarm and the peer's
+            // bytes at once, and must read before it judges.
+            biased;
+            () = link.closing.cancelled() => return Ok(()),
+            read = socket.read(&mut buffer) => {
+                let count = read.map_err(|error| DownReason::Io(Arc::new(error)))?;
+                if count == 0 {
+                    return Ok(());
+                }
+                link.counters.read(0, count);
+                if ticker.on_read(Instant::now(), link.last_write()) {
+                    link.outbox.tick();
+                }
+                take_frames(link, &mut buffer, shared)?;
+            }
+            () = &mut alarm => {
+                let next = on_alarm(link, &mut ticker, shared)?;
+                alarm.as_mut().reset(next.into());
+            }
+        }
+    }
+}
+
+fn on_alarm(
+    link: &Arc<Link>,
+    ticker: &mut Ticker,
+    shared: &Arc<Shared>,
+) -> Result<Instant, DownReason> {
+    let now = Instant::now();
+    // A tick that was just queued counts as written: how the socket takes it is not our time.
+    let mut written = link.last_write();
+    loop {
+        match ticker.poll(now, written) {
+            Due::Nothing(until) => return Ok(until),
+            Due::Tick => {
+                link.outbox.tick();
+                written = now;
+            }
+            Due::Ask => {
+                tracing::debug!("the peer is silent: asking for a sign of life");
+                dispatch::ask_for_life(link, shared);
+                written = now;
+            }
+            Due::Dead => return Err(DownReason::TickTimeout),
+        }
+    }
+}
+
+fn take_frames(
+    link: &Arc<Link>,
+    buffer: &mut FrameBuffer,
+    shared: &Arc<Shared>,
+) -> Result<(), DownReason> {
+    while let Some(frame) = buffer.next().map_err(|error| malformed(&error))? {
+        if let Frame::Data(bytes) = frame {
+            link.counters.read(1, 0);
+            take_frame(link, bytes, shared)?;
+        }
+    }
+    Ok(())
+}
+
+fn take_frame(link: &Arc<Link>, bytes: Bytes, shared: &Arc<Shared>) -> Result<(), DownReason> {
+    let (&kind, _) = bytes.split_first().ok_or_else(|| malformed(&"an empty frame"))?;
+    if kind != PASS_THROUGH {
+        // Neither headers nor fragments were offered, so no peer may send them.
+        return Err(malformed(&format_args!("a frame that starts with {kind}")));
+    }
+    let body = bytes.slice(1..);
+    let mut decoder = Decoder::new(&body, &[], &shared.limits.terms);
+    let control = match decoder.term_with_version() {
+        Ok(term) => Control::parse(term),
+        Err(error) => return Err(malformed(&error)),
+    };
+    let payload = body.slice(decoder.position()..);
+    let payload = match payload.first() {
+        None => None,
+        Some(&VERSION) => Some(RawTerm::new(&payload, shared.no_atoms.clone(), true)),
+        Some(other) => return Err(malformed(&format_args!("a payload that starts with {other}"))),
+    };
+    match control {
+        Ok(control) => {
+            tracing::trace!(?control, "read");
+            dispatch::control(link, control, payload, shared)
+        }
+        Err(ControlError::Unknown(op)) => {
+            link.counters.skip();
+            tracing::debug!(op, "an unknown control operation was skipped");
+            Ok(())
+        }
+        Err(error @ ControlError::Malformed(_)) => Err(malformed(&error)),
+    }
+}
+
+fn malformed(error: &dyn std::fmt::Display) -> DownReason {
+    DownReason::Malformed(error.to_string())
+}
+
+impl ReadHalf {
+    /// Reads once. While nothing is owed no buffer is held: room is made when there is something.
+    async fn read(&mut self, buffer: &mut FrameBuffer) -> io::Result<usize> {
+        if buffer.is_empty() {
+            self.readable().await?;
+        }
+        self.read_into(buffer.room()).await
+    }
+}

@@ -1,0 +1,159 @@
+//! The writing task of a link: one write for all that is queued.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::sync::Arc;
+
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use tokio::io::{AsyncWrite, AsyncWriteExt};
+
+use super::Link;
+use super::outbox::{Batch, Frame};
+use crate::error::DownReason;
+
+/// Segments shorter than this are copied together; longer ones are handed to the kernel where
+/// they are.
+const COPY_BELOW: usize = 4 * 1024;
+
+/// How much memory the scratch buffer keeps between batches.
+const KEEP: usize = 64 * 1024;
+
+/// Writes until the link's queue is finished or closed, or the socket fails.
+pub(super) async fn run(link: Arc<Link>, mut socket: impl AsyncWrite + Unpin) {
+    let mut scratch = BytesMut::new();
+    while let Some(batch) = link.outbox.next().await {
+        if let Err(error) = write(&link, &mut socket, &batch, &mut scratch).await {
+            link.close(DownReason::Io(Arc::new(error)));
+            return;
+        }
+        link.outbox.written(&batch.frames);
+        if scratch.capacity() > KEEP {
+            scratch = BytesMut::new();
+        }
+    }
+    // Nobody waits for the result: the reader sees the end of the stream.
+    let _ = socket.shutdown().await;
+}
+
+async fn write(
+    link: &Link,
+    socket: &mut (impl AsyncWrite + Unpin),
+    batch: &Batch,
+    scratch: &mut BytesMut,
+) -> io::Result<()> {
+    if batch.tick {
+        socket.write_all(&[0; 4]).await?;
+        socket.flush().await?;
+        link.on_write(0, 4);
+        return Ok(());
+    }
+    let mut segments = Segments::gather(&batch.frames, scratch)?;
+    let bytes = segments.remaining();
+    while segments.has_remaining() {
+        let written = socket.write_buf(&mut segments).await?;
+        if written == 0 {
+            return Err(io::ErrorKind::WriteZero.into());
+        }
+        // Said at each step: a large batch over a slow line is life enough to spare the ticks.
+        link.on_write(0, written);
+    }
+    socket.flush().await?;
+    link.on_write(batch.frames.len(), 0);
+    tracing::trace!(frames = batch.frames.len(), bytes, "written");
+    Ok(())
+}
+
+/// The bytes of a batch: small frames copied together, large binaries shared.
+#[derive(Debug, Default)]
+struct Segments {
+    parts: VecDeque<Bytes>,
+    remaining: usize,
+}
+
+impl Segments {
+    fn gather(frames: &[Frame], scratch: &mut BytesMut) -> io::Result<Self> {
+        let mut segments = Self::default();
+        for frame in frames {
+            let length = u32::try_from(frame.bytes.len()).map_err(|_| {
+                io::Error::new(io::ErrorKind::InvalidInput, "a frame of more than 4 GiB")
+            })?;
+            scratch.put_u32(length);
+            for part in frame.bytes.iter() {
+                if part.len() < COPY_BELOW {
+                    scratch.extend_from_slice(part);
+                } else {
+                    segments.push(scratch.split().freeze());
+                    segments.push(part.clone());
+                }
+            }
+        }
+        segments.push(scratch.split().freeze());
+        Ok(segments)
+    }
+
+    fn push(&mut self, part: Bytes) {
+        if !part.is_empty() {
+            self.remaining += part.len();
+            self.parts.push_back(part);
+        }
+    }
+}
+
+impl Buf for Segments {
+    fn remaining(&self) -> usize {
+        self.remaining
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.parts.front().map_or(&[], |part| part)
+    }
+
+    fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {
+        let mut filled = 0;
+        for (slice, part) in slices.iter_mut().zip(&self.parts) {
+            *slice = IoSlice::new(part);
+            filled += 1;
+        }
+        filled
+    }
+
+    fn advance(&mut self, mut count: usize) {
+        debug_assert!(count <= self.remaining, "advanced past the end");
+        self.remaining -= count;
+        while let Some(part) = self.parts.front_mut() {
+            if count < part.len() {
+                part.advance(count);
+                return;
+            }
+            count -= part.len();
+            self.parts.pop_front();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn segments_give_the_same_bytes_at_any_step() {
+        for step in [1, 3, 1000, 5000, 100_000] {
+            let mut segments = Segments::default();
+            segments.push(Bytes::from(vec![1; 10]));
+            segments.push(Bytes::new());
+            segments.push(Bytes::from(vec![2; 5000]));
+            segments.push(Bytes::from(vec![3; 20]));
+            assert_eq!(segments.remaining(), 5030);
+            let mut got = Vec::new();
+            while segments.has_remaining() {
+                let now = segments.chunk().len().min(step);
+                got.extend_from_slice(&segments.chunk()[..now]);
+                segments.advance(now);
+            }
+            let mut want = vec![1; 10];
+            want.extend(vec![2; 5000]);
+            want.extend(vec![3; 20]);
+            assert_eq!(got, want);
+        }
+    }
+}

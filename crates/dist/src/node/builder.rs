@@ -1,0 +1,302 @@
+//! Starting a node.
+
+use std::fmt;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::ops::RangeInclusive;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use etf::Atom;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{Limits, LinkTable, Node, NodeEvent, Route, Shared, Visibility, events};
+use crate::cookie::Cookie;
+use crate::epmd::{self, Registrar};
+use crate::error::StartError;
+use crate::flags::Flags;
+use crate::link;
+use crate::name::NodeName;
+use crate::process::{Ids, Processes};
+
+/// OTP's `net_ticktime`.
+const TICK_TIME: Duration = Duration::from_secs(60);
+
+/// OTP's `net_setuptime`.
+const STEP_TIME: Duration = Duration::from_secs(7);
+
+/// The smallest creation that OTP gives out: 0 to 3 have meant other things.
+pub(crate) const FIRST_CREATION: u32 = 4;
+
+/// Where a node accepts connections.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    /// At this address; port 0 takes any free one.
+    Addr(SocketAddr),
+    /// At the first free port of a range, as OTP's `inet_dist_listen_min` and `_max`.
+    Ports {
+        /// The address.
+        ip: IpAddr,
+        /// The ports.
+        range: RangeInclusive<u16>,
+    },
+    /// Nowhere: others cannot connect to us, and EPMD does not know us.
+    Off,
+}
+
+impl Epmd {
+    fn mode(self) -> Option<epmd::Mode> {
+        match self {
+            Self::Auto => Some(epmd::Mode::Auto),
+            Self::External => Some(epmd::Mode::External),
+            Self::Embedded => Some(epmd::Mode::Embedded),
+            Self::None => None,
+        }
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Addr(addr) => addr.fmt(f),
+            Self::Ports { ip, range } => write!(f, "{ip}:{}-{}", range.start(), range.end()),
+            Self::Off => f.write_str("nowhere"),
+        }
+    }
+}
+
+/// How other nodes find our port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Epmd {
+    /// By the EPMD on this host, which we serve ourselves whenever there is none.
+    #[default]
+    Auto,
+    /// By the EPMD on this host; starting fails when there is none.
+    External,
+    /// By an EPMD that we serve; starting fails when there is another.
+    Embedded,
+    /// They know it (see [`NodeBuilder::peer_port`]), or never dial us.
+    None,
+}
+
+/// A node that is to be started.
+#[derive(Debug)]
+pub struct NodeBuilder {
+    name: NodeName,
+    cookie: Cookie,
+    visibility: Visibility,
+    listen: Listen,
+    epmd: Epmd,
+    epmd_config: Option<epmd::Config>,
+    advertise_port: Option<u16>,
+    peer_port: Option<u16>,
+    tick_time: Duration,
+    step_time: Duration,
+    limits: Limits,
+}
+
+impl NodeBuilder {
+    pub(super) fn new(name: NodeName, cookie: Cookie) -> Self {
+        Self {
+            name,
+            cookie,
+            visibility: Visibility::Hidden,
+            listen: Listen::Addr(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)),
+            epmd: Epmd::Auto,
+            epmd_config: None,
+            advertise_port: None,
+            peer_port: None,
+            tick_time: TICK_TIME,
+            step_time: STEP_TIME,
+            limits: Limits::default(),
+        }
+    }
+
+    /// Hidden unless said otherwise.
+    #[must_use]
+    pub fn visibility(mut self, visibility: Visibility) -> Self {
+        self.visibility = visibility;
+        self
+    }
+
+    /// Where to accept connections; any free port of all IPv4 addresses unless said otherwise.
+    #[must_use]
+    pub fn listen(mut self, listen: Listen) -> Self {
+        self.listen = listen;
+        self
+    }
+
+    /// How others find our port: see [`Epmd`].
+    #[must_use]
+    pub fn epmd(mut self, epmd: Epmd) -> Self {
+        self.epmd = epmd;
+        self
+    }
+
+    /// Where EPMD is and how patient we are with it; as `ERL_EPMD_PORT` and `ERL_EPMD_ADDRESS` say
+    /// unless said otherwise here.
+    #[must_use]
+    pub fn epmd_config(mut self, config: epmd::Config) -> Self {
+        self.epmd_config = Some(config);
+        self
+    }
+
+    /// The port that EPMD tells others, where it differs from the one we listen on (behind NAT).
+    #[must_use]
+    pub fn advertise_port(mut self, port: u16) -> Self {
+        self.advertise_port = Some(port);
+        self
+    }
+
+    /// Where every peer listens: EPMD is not asked, as with OTP's `-erl_epmd_port`.
+    #[must_use]
+    pub fn peer_port(mut self, port: u16) -> Self {
+        self.peer_port = Some(port);
+        self
+    }
+
+    /// After how much silence a peer is asked for a sign of life; given up a quarter later. 60 s
+    /// unless said otherwise. A peer's own tick time does not matter: it is served whatever it is.
+    #[must_use]
+    pub fn tick_time(mut self, time: Duration) -> Self {
+        self.tick_time = time.max(Duration::from_secs(1));
+        self
+    }
+
+    /// What one step of connecting may take, and a whole handshake of a peer: 7 s unless said
+    /// otherwise.
+    #[must_use]
+    pub fn setup_time(mut self, time: Duration) -> Self {
+        self.step_time = time;
+        self
+    }
+
+    /// The bounds on what peers can make us hold.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Listens, registers with EPMD, and accepts connections from then on.
+    ///
+    /// # Errors
+    /// [`StartError`] when there is no port to listen on, or when EPMD does not take the name; one
+    /// that is taken is tried for 3 s, since the node before us may just have died.
+    pub async fn start(self) -> Result<Node, StartError> {
+        let listener = match &self.listen {
+            Listen::Off => None,
+            listen => Some(
+                bind(listen)
+                    .map_err(|source| StartError::Listen { what: listen.to_string(), source })?,
+            ),
+        };
+        let listen_addr =
+            match &listener {
+                None => None,
+                Some(listener) => Some(listener.local_addr().map_err(|source| {
+                    StartError::Listen { what: self.listen.to_string(), source }
+                })?),
+            };
+        let config = match self.epmd_config.clone() {
+            Some(config) => config,
+            None => epmd::Config::from_env()?,
+        };
+        let route = self.route(config.port);
+        let registrar = match (listen_addr, self.epmd.mode()) {
+            (Some(addr), Some(mode)) => {
+                let port = self.advertise_port.unwrap_or(addr.port());
+                Some(Registrar::start(self.name.base(), port, mode, config).await?)
+            }
+            _ => None,
+        };
+        let creation = match registrar.as_ref().and_then(Registrar::creation) {
+            Some(creation) => creation,
+            None => random_creation()?,
+        };
+        let shared = self.shared(creation, route, listen_addr);
+        if let Some(registrar) = registrar {
+            shared.tasks.spawn(tell_status(registrar.status(), shared.clone()));
+            shared.keep_registrar(registrar);
+        }
+        if let Some(listener) = listener {
+            shared.tasks.spawn(link::accept(listener, shared.clone()));
+        }
+        tracing::info!(name = %shared.name, creation, listen = ?listen_addr, "node started");
+        Ok(Node::new(shared))
+    }
+
+    pub(super) fn route(&self, epmd_port: u16) -> Route {
+        Route { epmd_port, fixed_port: self.peer_port, step_time: self.step_time }
+    }
+
+    /// The flags that this node offers.
+    pub(super) fn flags(&self) -> Flags {
+        match self.visibility {
+            Visibility::Hidden => Flags::OFFERED,
+            Visibility::Visible => Flags::OFFERED | Flags::PUBLISHED,
+        }
+    }
+
+    /// The same under another name.
+    pub(super) fn named(mut self, name: NodeName) -> Self {
+        self.name = name;
+        self
+    }
+
+    pub(super) fn shared(
+        self,
+        creation: u32,
+        route: Route,
+        listen_addr: Option<SocketAddr>,
+    ) -> Arc<Shared> {
+        let flags = self.flags();
+        let ids = Ids::new(Atom::from(&self.name), creation);
+        let self_pid = ids.pid(ids.process());
+        Arc::new(Shared {
+            name: self.name,
+            creation,
+            cookie: self.cookie,
+            flags,
+            visibility: self.visibility,
+            route,
+            tick_time: self.tick_time,
+            limits: self.limits,
+            links: LinkTable::new(),
+            processes: Processes::new(ids),
+            self_pid,
+            tasks: TaskTracker::new(),
+            stopping: CancellationToken::new(),
+            listen_addr,
+            events: events::channel(),
+            registrar: Mutex::new(None),
+            no_atoms: Arc::from([]),
+        })
+    }
+}
+
+/// A creation for a node that no EPMD gives one to.
+fn random_creation() -> Result<u32, StartError> {
+    let random = getrandom::u32().map_err(|error| StartError::Random(error.to_string()))?;
+    Ok(random.max(FIRST_CREATION))
+}
+
+fn bind(listen: &Listen) -> std::io::Result<tokio::net::TcpListener> {
+    match listen {
+        Listen::Addr(addr) => link::bind(addr.ip(), addr.port()..=addr.port()),
+        Listen::Ports { ip, range } => link::bind(*ip, range.clone()),
+        Listen::Off => Err(std::io::ErrorKind::InvalidInput.into()),
+    }
+}
+
+/// Passes EPMD's status on as events.
+async fn tell_status(mut status: tokio::sync::watch::Receiver<epmd::Status>, shared: Arc<Shared>) {
+    loop {
+        tokio::select! {
+            () = shared.stopping.cancelled() => return,
+            changed = status.changed() => if changed.is_err() { return },
+        }
+        let now = status.borrow_and_update().clone();
+        shared.tell(NodeEvent::Epmd(now));
+    }
+}

@@ -1,0 +1,103 @@
+//! What a node tells about itself.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use futures::Stream;
+use tokio::sync::broadcast::{self, error::RecvError};
+use tokio_util::sync::ReusableBoxFuture;
+
+use crate::epmd;
+use crate::error::DownReason;
+use crate::flags::Flags;
+use crate::name::NodeName;
+
+/// How many events a stream that nobody reads keeps before it drops the oldest.
+const KEPT: usize = 1024;
+
+/// Whether a node shows up in `nodes()` of others, and takes part in `global`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Visibility {
+    /// Connected, but only in `nodes(hidden)` and `nodes(connected)`: not a target for what
+    /// addresses every node of a cluster.
+    #[default]
+    Hidden,
+    /// In `nodes()`.
+    Visible,
+}
+
+/// A connected node.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Peer {
+    /// Its name.
+    pub name: NodeName,
+    /// How it and we see each other: visible only when both are.
+    pub visibility: Visibility,
+    /// What it offered in the handshake.
+    pub flags: Flags,
+    /// Which incarnation of its name it is.
+    pub creation: u32,
+}
+
+/// Something that happened to a node.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum NodeEvent {
+    /// A link is up. Comes before anything that the peer sent.
+    Up(Peer),
+    /// A link is gone. Comes before the next `Up` of the same name.
+    Down {
+        /// Whose link it was.
+        node: NodeName,
+        /// Why.
+        reason: DownReason,
+    },
+    /// How we stand with EPMD.
+    Epmd(epmd::Status),
+    /// The reader was too slow: this many events were dropped, the oldest.
+    Lagged(u64),
+}
+
+/// The events of a node from the moment the stream was made; drops the oldest of more than 1,024.
+#[derive(Debug)]
+pub struct NodeEvents {
+    next: ReusableBoxFuture<'static, (Option<NodeEvent>, broadcast::Receiver<NodeEvent>)>,
+}
+
+impl NodeEvents {
+    pub(super) fn new(receiver: broadcast::Receiver<NodeEvent>) -> Self {
+        Self { next: ReusableBoxFuture::new(receive(receiver)) }
+    }
+
+    /// The next event; `None` once the node was shut down. Cancelling loses none.
+    pub async fn next(&mut self) -> Option<NodeEvent> {
+        std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
+    }
+}
+
+impl Stream for NodeEvents {
+    type Item = NodeEvent;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<NodeEvent>> {
+        let (event, receiver) = std::task::ready!(self.next.poll(context));
+        self.next.set(receive(receiver));
+        Poll::Ready(event)
+    }
+}
+
+/// Where a node puts its events.
+pub(super) fn channel() -> broadcast::Sender<NodeEvent> {
+    broadcast::Sender::new(KEPT)
+}
+
+async fn receive(
+    mut receiver: broadcast::Receiver<NodeEvent>,
+) -> (Option<NodeEvent>, broadcast::Receiver<NodeEvent>) {
+    let event = match receiver.recv().await {
+        Ok(event) => Some(event),
+        Err(RecvError::Lagged(count)) => Some(NodeEvent::Lagged(count)),
+        Err(RecvError::Closed) => None,
+    };
+    (event, receiver)
+}

@@ -1,0 +1,38 @@
+//! What a node keeps within.
+
+/// Bounds on what peers can make a node hold. Every one of them can be set.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Limits {
+    /// The longest frame taken from a peer, in bytes (512 MiB). A longer one closes the link.
+    pub frame_bytes: usize,
+    /// What may wait to be written to one peer before senders wait, in bytes (1 MiB, as the BEAM's
+    /// `+zdbbl`). A longer message counts as this much.
+    pub queue_bytes: u32,
+    /// What may wait of the node's own answers to one peer, in bytes (8 MiB). Over it the link is
+    /// closed.
+    pub reserve_bytes: usize,
+    /// How many messages a mailbox holds (1,000,000). Over it its process is ended.
+    pub mailbox_messages: usize,
+    /// How many bytes of messages a mailbox holds (256 MiB). Over it its process is ended.
+    pub mailbox_bytes: usize,
+    /// How many inbound connections may be in the handshake at once (64); with one more the oldest
+    /// is dropped.
+    pub unauthenticated: usize,
+    /// What a term may take: nesting (512) and decoded memory (1 GiB).
+    pub terms: etf::Limits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            frame_bytes: 512 << 20,
+            queue_bytes: 1 << 20,
+            reserve_bytes: 8 << 20,
+            mailbox_messages: 1_000_000,
+            mailbox_bytes: 256 << 20,
+            unauthenticated: 64,
+            terms: etf::Limits::default(),
+        }
+    }
+}

@@ -1,0 +1,328 @@
+//! The node: a handle to clone, and what its links and processes share.
+
+mod builder;
+pub(crate) mod dispatch;
+mod events;
+mod limits;
+mod probe;
+mod send;
+mod table;
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use etf::{Atom, Pid, Term};
+use tokio::sync::broadcast;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+pub(crate) use builder::FIRST_CREATION;
+pub use builder::{Epmd, Listen, NodeBuilder};
+pub use events::{NodeEvent, NodeEvents, Peer, Visibility};
+pub use limits::Limits;
+pub use probe::{Pong, Probe};
+pub use send::Destination;
+pub(crate) use table::{Attempt, Begin, LinkTable, Offer};
+
+use crate::cookie::Cookie;
+use crate::epmd::Registrar;
+use crate::error::{ConnectError, DownReason, RegisterError};
+use crate::flags::Flags;
+use crate::link::{self, Link, LinkCounters};
+use crate::name::NodeName;
+use crate::process::{Mailbox, Processes};
+
+/// How often a connection attempt may lose its place to another with the same peer before
+/// [`Node::connect`] gives up.
+const CONTESTS: usize = 8;
+
+/// A node of an Erlang cluster, living in this process.
+///
+/// Cheap to clone. The node stops when [`Node::shutdown`] is called or the last clone is dropped,
+/// which closes every link at once.
+#[derive(Debug, Clone)]
+pub struct Node {
+    shared: Arc<Shared>,
+    _last: Arc<StopOnDrop>,
+}
+
+/// What a node consists of at the moment: for tests, and for whoever wants to see that nothing
+/// leaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct NodeCounts {
+    /// Links that are up.
+    pub links: usize,
+    /// Names that a link or an attempt to connect holds.
+    pub slots: usize,
+    /// Processes that live.
+    pub processes: usize,
+    /// Links and monitors that other nodes' processes have with ours.
+    pub relations: usize,
+    /// Tasks of the node: two for each link, and a few.
+    pub tasks: usize,
+}
+
+/// What a node's links and processes share.
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) name: NodeName,
+    pub(crate) creation: u32,
+    pub(crate) cookie: Cookie,
+    /// What we offer in the handshake.
+    pub(crate) flags: Flags,
+    pub(crate) visibility: Visibility,
+    pub(crate) route: Route,
+    pub(crate) tick_time: Duration,
+    pub(crate) limits: Limits,
+    pub(crate) links: Arc<LinkTable>,
+    pub(crate) processes: Processes,
+    /// The process that the node itself speaks as.
+    pub(crate) self_pid: Pid,
+    pub(crate) tasks: TaskTracker,
+    pub(crate) stopping: CancellationToken,
+    listen_addr: Option<SocketAddr>,
+    events: broadcast::Sender<NodeEvent>,
+    registrar: Mutex<Option<Registrar>>,
+    /// The atoms of a payload whose frame has no header.
+    pub(crate) no_atoms: Arc<[Atom]>,
+}
+
+/// How peers are found and how long they are given.
+#[derive(Debug, Clone)]
+pub(crate) struct Route {
+    /// The port of every host's EPMD.
+    pub(crate) epmd_port: u16,
+    /// Where every peer listens, instead of asking EPMD (OTP's `-erl_epmd_port`).
+    pub(crate) fixed_port: Option<u16>,
+    /// What one step of connecting may take (OTP's `net_setuptime`).
+    pub(crate) step_time: Duration,
+}
+
+#[derive(Debug)]
+struct StopOnDrop(Arc<Shared>);
+
+impl Node {
+    /// Describes a node that is to be started.
+    #[must_use]
+    pub fn builder(name: NodeName, cookie: Cookie) -> NodeBuilder {
+        NodeBuilder::new(name, cookie)
+    }
+
+    fn new(shared: Arc<Shared>) -> Self {
+        let last = Arc::new(StopOnDrop(shared.clone()));
+        Self { shared, _last: last }
+    }
+
+    /// Our name.
+    #[must_use]
+    pub fn name(&self) -> &NodeName {
+        &self.shared.name
+    }
+
+    /// Which incarnation of the name we are. It never changes while the node lives.
+    #[must_use]
+    pub fn creation(&self) -> u32 {
+        self.shared.creation
+    }
+
+    /// Whether other nodes list us among the visible ones.
+    #[must_use]
+    pub fn visibility(&self) -> Visibility {
+        self.shared.visibility
+    }
+
+    /// Where we accept connections, if we do.
+    #[must_use]
+    pub fn listen_addr(&self) -> Option<SocketAddr> {
+        self.shared.listen_addr
+    }
+
+    /// The pid that the node itself sends from.
+    #[must_use]
+    pub fn self_pid(&self) -> &Pid {
+        &self.shared.self_pid
+    }
+
+    /// Connects to a node: returns at once when there is a link, and waits for the attempt that is
+    /// under way, by us or by it, when there is one. Cancelling leaves the attempt running.
+    ///
+    /// # Errors
+    /// [`ConnectError`] tells which step failed. Each step has 7 s.
+    pub async fn connect(&self, to: &NodeName) -> Result<(), ConnectError> {
+        self.shared.connect(to).await.map(drop)
+    }
+
+    /// Closes the link to a node. False when there is none.
+    ///
+    /// Messages that wait in its queue are lost, as with `erlang:disconnect_node/1`.
+    pub fn disconnect(&self, name: &NodeName) -> bool {
+        let link = self.shared.links.link(name.as_str());
+        link.map(|link| link.close(DownReason::Disconnected)).is_some()
+    }
+
+    /// The connected nodes, hidden ones included, in no particular order.
+    #[must_use]
+    pub fn nodes(&self) -> Vec<Peer> {
+        self.shared.links.links().iter().map(|link| link.peer.clone()).collect()
+    }
+
+    /// Whether there is a link to this node.
+    #[must_use]
+    pub fn is_connected(&self, name: &NodeName) -> bool {
+        self.shared.links.link(name.as_str()).is_some()
+    }
+
+    /// What the link to this node has carried, if there is one.
+    #[must_use]
+    pub fn link_counters(&self, name: &NodeName) -> Option<LinkCounters> {
+        let link = self.shared.links.link(name.as_str())?;
+        Some(link.counters.snapshot(link.relations.len()))
+    }
+
+    /// What the node consists of at the moment.
+    #[must_use]
+    pub fn counts(&self) -> NodeCounts {
+        let links = self.shared.links.links();
+        NodeCounts {
+            links: links.len(),
+            slots: self.shared.links.len(),
+            processes: self.shared.processes.len(),
+            relations: links.iter().map(|link| link.relations.len()).sum(),
+            tasks: self.shared.tasks.len(),
+        }
+    }
+
+    /// The events of this node from now on.
+    #[must_use]
+    pub fn events(&self) -> NodeEvents {
+        NodeEvents::new(self.shared.events.subscribe())
+    }
+
+    /// A mailbox under a name: it receives what any process of the cluster sends to
+    /// `{name, node}`.
+    ///
+    /// # Errors
+    /// [`RegisterError`] when the name is taken or cannot be one.
+    pub fn register(&self, name: &str) -> Result<Mailbox, RegisterError> {
+        let atom = Atom::new(name).map_err(|error| RegisterError::Invalid(name.into(), error))?;
+        let mailbox = self.mailbox()?;
+        self.shared.processes.register(&atom, mailbox.process())?;
+        Ok(mailbox)
+    }
+
+    /// A mailbox without a name, known by its pid.
+    ///
+    /// # Errors
+    /// [`RegisterError::ShuttingDown`].
+    pub fn mailbox(&self) -> Result<Mailbox, RegisterError> {
+        if self.shared.stopping.is_cancelled() {
+            return Err(RegisterError::ShuttingDown);
+        }
+        let process = self.shared.processes.spawn(&self.shared.limits);
+        Ok(Mailbox::new(process, self.shared.clone()))
+    }
+
+    /// Stops in order: no more connections, every process ends with `shutdown`, what is queued is
+    /// written, links are closed, EPMD is left. What is not done after `deadline` is cut off.
+    pub async fn shutdown(&self, deadline: Duration) {
+        let until = Instant::now() + deadline;
+        let shared = &self.shared;
+        shared.stopping.cancel();
+        shared.links.close();
+        for process in shared.processes.all() {
+            shared.end_process(&process, &Term::atom("shutdown"));
+        }
+        let links = shared.links.links();
+        for link in &links {
+            link.finish(DownReason::Shutdown);
+        }
+        for link in &links {
+            if timeout_at(until, link.wait_down()).await.is_err() {
+                link.close(DownReason::Shutdown);
+            }
+        }
+        let registrar = shared.registrar.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(registrar) = registrar {
+            // EPMD forgets us when the connection is closed; there is nothing to wait for.
+            let _ = timeout_at(until, registrar.close()).await;
+        }
+        shared.tasks.close();
+        let _ =
+            timeout_at(until.max(Instant::now() + Duration::from_millis(100)), shared.tasks.wait())
+                .await;
+    }
+}
+
+impl Drop for StopOnDrop {
+    fn drop(&mut self) {
+        let shared = &self.0;
+        shared.stopping.cancel();
+        shared.links.close();
+        for link in shared.links.links() {
+            link.close(DownReason::Shutdown);
+        }
+        shared.registrar.lock().unwrap_or_else(PoisonError::into_inner).take();
+        shared.tasks.close();
+    }
+}
+
+impl Shared {
+    /// The link to a node, dialled if there is none.
+    pub(crate) async fn connect(
+        self: &Arc<Self>,
+        to: &NodeName,
+    ) -> Result<Arc<Link>, ConnectError> {
+        if *to == self.name {
+            return Err(ConnectError::OwnName(to.clone()));
+        }
+        for _ in 0..CONTESTS {
+            let mut outcome = match self.links.begin(to) {
+                Begin::Up(link) => return Ok(link),
+                Begin::Closed => return Err(ConnectError::ShuttingDown),
+                Begin::Pending(outcome) => outcome,
+                Begin::Dial(attempt, outcome) => {
+                    // A task of its own: whoever waits for it may stop waiting.
+                    self.tasks.spawn(link::dial(self.clone(), attempt));
+                    outcome
+                }
+            };
+            // An error here is an attempt that lost its place: the next round finds the other.
+            if let Ok(result) = outcome.wait_for(Option::is_some).await
+                && let Some(Err(error)) = &*result
+            {
+                return Err(error.clone());
+            }
+        }
+        Err(ConnectError::Superseded(to.clone()))
+    }
+
+    fn keep_registrar(&self, registrar: Registrar) {
+        *self.registrar.lock().unwrap_or_else(PoisonError::into_inner) = Some(registrar);
+    }
+
+    /// Our name as a term.
+    pub(crate) fn node_term(&self) -> Term {
+        Term::Atom(self.self_pid.node.clone())
+    }
+
+    /// Says that a link is up.
+    pub(crate) fn announce_up(&self, link: &Link) {
+        tracing::info!(peer = %link.peer.name, visibility = ?link.peer.visibility, "up");
+        self.tell(NodeEvent::Up(link.peer.clone()));
+    }
+
+    /// Says that a link is down.
+    pub(crate) fn announce_down(&self, link: &Link) {
+        let reason = link.down_reason();
+        tracing::info!(peer = %link.peer.name, %reason, "down");
+        self.tell(NodeEvent::Down { node: link.peer.name.clone(), reason });
+    }
+
+    fn tell(&self, event: NodeEvent) {
+        // Nobody need be listening.
+        let _ = self.events.send(event);
+    }
+}

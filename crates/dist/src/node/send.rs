@@ -1,0 +1,185 @@
+//! Sending messages.
+
+use std::sync::Arc;
+
+use etf::{Atom, Pid, Term};
+
+use super::{Node, Shared};
+use crate::error::SendError;
+use crate::link::{Link, Refused};
+use crate::name::NodeName;
+use crate::process::{Body, Envelope, Process};
+use crate::wire::control::Control;
+
+/// Where a message goes.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Destination {
+    /// A process, here or elsewhere.
+    Pid(Pid),
+    /// A registered name of this node.
+    Name(Atom),
+    /// A registered name of another node, Erlang's `{Name, Node}`.
+    Remote {
+        /// The name.
+        name: Atom,
+        /// Where it is registered.
+        node: NodeName,
+    },
+}
+
+impl From<Pid> for Destination {
+    fn from(pid: Pid) -> Self {
+        Self::Pid(pid)
+    }
+}
+
+impl From<&Pid> for Destination {
+    fn from(pid: &Pid) -> Self {
+        Self::Pid(pid.clone())
+    }
+}
+
+impl From<Atom> for Destination {
+    fn from(name: Atom) -> Self {
+        Self::Name(name)
+    }
+}
+
+impl From<(Atom, NodeName)> for Destination {
+    fn from((name, node): (Atom, NodeName)) -> Self {
+        Self::Remote { name, node }
+    }
+}
+
+impl From<(&'static str, &NodeName)> for Destination {
+    /// For names that stand in the program; one of more than 255 characters panics.
+    fn from((name, node): (&'static str, &NodeName)) -> Self {
+        Self::Remote { name: Atom::from_static(name), node: node.clone() }
+    }
+}
+
+impl Node {
+    /// Sends a message, dialling the receiver's node if there is no link, and waiting for room in
+    /// the link's queue. Cancelling sends nothing.
+    ///
+    /// A receiver that does not exist is no error. Two messages from one task to one receiver
+    /// arrive in the order they were sent, as long as the link stays up.
+    ///
+    /// # Errors
+    /// [`SendError`] when there is no link to be had, it goes down meanwhile, or the message has no
+    /// external form.
+    pub async fn send(&self, to: impl Into<Destination>, message: Term) -> Result<(), SendError> {
+        self.shared.send(&self.shared.self_pid, to.into(), message).await
+    }
+
+    /// Sends a message only if that can be done at once: it neither dials nor waits.
+    ///
+    /// # Errors
+    /// [`SendError::Busy`] when the link's queue is full, [`SendError::NotConnected`] when there is
+    /// no link, [`SendError::Encode`] when the message has no external form.
+    pub fn try_send(&self, to: impl Into<Destination>, message: Term) -> Result<(), SendError> {
+        self.shared.try_send(&self.shared.self_pid, to.into(), message)
+    }
+}
+
+/// Where a message goes, from the point of view of this node.
+enum Way {
+    Here(Option<Arc<Process>>),
+    There(NodeName, Receiver),
+}
+
+/// A process of another node.
+enum Receiver {
+    Pid(Pid),
+    Name(Atom),
+}
+
+impl Receiver {
+    fn control(self, from: &Pid, link: &Link) -> Term {
+        match self {
+            Self::Pid(pid) => Control::send(from.clone(), pid, link.flags),
+            Self::Name(name) => Control::reg_send(from.clone(), name),
+        }
+    }
+}
+
+impl Shared {
+    /// Sends a message as `from`.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        from: &Pid,
+        to: Destination,
+        message: Term,
+    ) -> Result<(), SendError> {
+        let (node, receiver) = match self.way(to)? {
+            Way::Here(process) => {
+                return {
+                    self.send_here(process, from, message);
+                    Ok(())
+                };
+            }
+            Way::There(node, receiver) => (node, receiver),
+        };
+        let link = match self.connect(&node).await {
+            Ok(link) => link,
+            Err(source) => return Err(SendError::Connect { node, source }),
+        };
+        let bytes = link.frame(&receiver.control(from, &link), Some(&message))?;
+        let sent = link.outbox.send(bytes).await;
+        sent.map_err(|refused| refused.into_error(node))
+    }
+
+    fn try_send(
+        self: &Arc<Self>,
+        from: &Pid,
+        to: Destination,
+        message: Term,
+    ) -> Result<(), SendError> {
+        let (node, receiver) = match self.way(to)? {
+            Way::Here(process) => {
+                return {
+                    self.send_here(process, from, message);
+                    Ok(())
+                };
+            }
+            Way::There(node, receiver) => (node, receiver),
+        };
+        let Some(link) = self.links.link(node.as_str()) else {
+            return Err(SendError::NotConnected(node));
+        };
+        let bytes = link.frame(&receiver.control(from, &link), Some(&message))?;
+        link.outbox.try_send(bytes).map_err(|refused| refused.into_error(node))
+    }
+
+    fn way(&self, to: Destination) -> Result<Way, SendError> {
+        Ok(match to {
+            Destination::Name(name) => Way::Here(self.processes.by_name(&name)),
+            Destination::Pid(pid) if self.processes.ids.names_us(&pid) => {
+                Way::Here(self.processes.by_pid(&pid))
+            }
+            Destination::Remote { name, node } if node == self.name => {
+                Way::Here(self.processes.by_name(&name))
+            }
+            Destination::Pid(pid) => {
+                Way::There(NodeName::new(pid.node.as_str())?, Receiver::Pid(pid))
+            }
+            Destination::Remote { name, node } => Way::There(node, Receiver::Name(name)),
+        })
+    }
+
+    fn send_here(&self, process: Option<Arc<Process>>, from: &Pid, message: Term) {
+        if let Some(process) = process {
+            let body = Body::Term(message);
+            self.deliver(&process, Envelope { from: Some(from.clone()), body });
+        }
+    }
+}
+
+impl Refused {
+    fn into_error(self, node: NodeName) -> SendError {
+        match self {
+            Self::Closed => SendError::LinkDown(node),
+            Self::Busy => SendError::Busy(node),
+        }
+    }
+}

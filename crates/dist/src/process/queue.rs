@@ -1,0 +1,179 @@
+//! The queue behind a mailbox.
+//!
+//! Whoever delivers never waits for it: a link's reader must not be held up by a process that does
+//! not receive. So it is bounded, and a process that lets it overflow is ended.
+
+use std::collections::VecDeque;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use etf::{Pid, RawTerm, Term};
+use tokio::sync::Notify;
+
+use crate::link::WeakLink;
+
+/// What one message is charged beside its bytes.
+const OVERHEAD: usize = size_of::<Envelope>();
+
+/// A message on its way to a process.
+#[derive(Debug)]
+pub(crate) struct Envelope {
+    /// Who sent it, where the operation tells.
+    pub(crate) from: Option<Pid>,
+    pub(crate) body: Body,
+}
+
+/// A message's term.
+#[derive(Debug)]
+pub(crate) enum Body {
+    /// As it came from a peer: the receiver decodes it.
+    Encoded(RawTerm, WeakLink),
+    /// As a process of this node sent it.
+    Term(Term),
+}
+
+/// Messages in the order of their arrival.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    state: Mutex<State>,
+    arrived: Notify,
+    most_messages: usize,
+    most_bytes: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    messages: VecDeque<Envelope>,
+    bytes: usize,
+    closed: bool,
+}
+
+/// The queue was over a limit: its process has to be ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Overflow;
+
+impl Queue {
+    /// An empty queue; it holds no memory until the first message.
+    pub(crate) fn new(most_messages: usize, most_bytes: usize) -> Self {
+        Self { state: Mutex::default(), arrived: Notify::new(), most_messages, most_bytes }
+    }
+
+    /// Adds a message; one for a closed queue is dropped, as a message to a dead process is.
+    ///
+    /// # Errors
+    /// [`Overflow`] when the message would take the queue over one of its limits.
+    pub(crate) fn push(&self, envelope: Envelope) -> Result<(), Overflow> {
+        let mut state = self.lock();
+        if state.closed {
+            return Ok(());
+        }
+        let bytes = state.bytes.saturating_add(envelope.size());
+        if state.messages.len() >= self.most_messages || bytes > self.most_bytes {
+            return Err(Overflow);
+        }
+        state.bytes = bytes;
+        state.messages.push_back(envelope);
+        drop(state);
+        self.arrived.notify_one();
+        Ok(())
+    }
+
+    /// The next message, waiting for it; `None` when the queue was closed. Cancelling loses none.
+    pub(crate) async fn pop(&self) -> Option<Envelope> {
+        loop {
+            let arrived = self.arrived.notified();
+            {
+                let mut state = self.lock();
+                if let Some(envelope) = state.messages.pop_front() {
+                    state.bytes = state.bytes.saturating_sub(envelope.size());
+                    if state.messages.is_empty() {
+                        // A burst must not be paid for until the process ends.
+                        state.messages.shrink_to(64);
+                    }
+                    return Some(envelope);
+                }
+                if state.closed {
+                    return None;
+                }
+            }
+            arrived.await;
+        }
+    }
+
+    /// Forgets all messages and takes no more.
+    pub(crate) fn close(&self) {
+        let mut state = self.lock();
+        state.closed = true;
+        state.bytes = 0;
+        let forgotten = std::mem::take(&mut state.messages);
+        drop(state);
+        drop(forgotten);
+        self.arrived.notify_one();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Envelope {
+    fn size(&self) -> usize {
+        OVERHEAD
+            + match &self.body {
+                Body::Encoded(raw, _) => raw.len(),
+                Body::Term(_) => 0,
+            }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::FutureExt;
+
+    use super::*;
+
+    fn message(n: i64) -> Envelope {
+        Envelope { from: None, body: Body::Term(Term::Int(n)) }
+    }
+
+    async fn pop(queue: &Queue) -> i64 {
+        match queue.pop().await.unwrap().body {
+            Body::Term(Term::Int(n)) => n,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[tokio::test]
+    async fn messages_arrive_in_order() {
+        let queue = Queue::new(10, 10_000);
+        assert!(queue.pop().now_or_never().is_none());
+        queue.push(message(1)).unwrap();
+        queue.push(message(2)).unwrap();
+        assert_eq!(pop(&queue).await, 1);
+        assert_eq!(pop(&queue).await, 2);
+    }
+
+    #[tokio::test]
+    async fn both_limits_hold_and_room_comes_back() {
+        let queue = Queue::new(2, 10_000);
+        queue.push(message(1)).unwrap();
+        queue.push(message(2)).unwrap();
+        assert_eq!(queue.push(message(3)), Err(Overflow));
+        pop(&queue).await;
+        queue.push(message(3)).unwrap();
+
+        let queue = Queue::new(1000, OVERHEAD * 2);
+        queue.push(message(1)).unwrap();
+        queue.push(message(2)).unwrap();
+        assert_eq!(queue.push(message(3)), Err(Overflow));
+    }
+
+    #[tokio::test]
+    async fn a_closed_queue_ends_its_receiver_and_drops_what_comes() {
+        let queue = Queue::new(10, 10_000);
+        queue.push(message(1)).unwrap();
+        queue.close();
+        assert!(queue.pop().await.is_none());
+        assert_eq!(queue.push(message(2)), Ok(()));
+        assert!(queue.pop().await.is_none());
+    }
+}

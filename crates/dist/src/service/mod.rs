@@ -1,0 +1,55 @@
+//! What other nodes expect to find on every node, answered by the link's reader.
+//!
+//! A name that is served here exists for whoever monitors it; every other name that no process
+//! registered does not.
+
+mod gen_call;
+mod net_kernel;
+mod rex;
+
+use std::sync::Arc;
+
+use etf::{Atom, Pid, Term};
+
+use crate::link::Link;
+use crate::node::Shared;
+use crate::wire::control::Control;
+
+/// True for the names that are answered here.
+pub(crate) fn is_served(name: &str) -> bool {
+    matches!(name, "net_kernel" | "rex")
+}
+
+/// Takes a message to a served name.
+pub(crate) fn take(shared: &Arc<Shared>, link: &Arc<Link>, name: &str, from: &Pid, message: Term) {
+    let replies = match name {
+        "net_kernel" => net_kernel::take(message),
+        "rex" => rex::take(shared, from, message),
+        _ => None,
+    };
+    match replies {
+        Some(reply) => reply.send(shared, link),
+        None => {
+            link.counters.skip();
+            tracing::debug!(name, "a message that no node sends was skipped");
+        }
+    }
+}
+
+/// A message of ours to a process of the peer.
+#[derive(Debug, PartialEq)]
+struct Reply {
+    to: Pid,
+    message: Term,
+}
+
+impl Reply {
+    fn send(self, shared: &Shared, link: &Link) {
+        let control = Control::send(shared.self_pid.clone(), self.to, link.flags);
+        link.answer(&control, Some(&self.message));
+    }
+}
+
+fn atom(name: &'static str) -> Term {
+    Term::Atom(Atom::from_static(name))
+}
