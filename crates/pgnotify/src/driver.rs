@@ -1,33 +1,151 @@
-//! The life of a listener: connect, run, lose, wait, again.
+//! The life of a listener: connect, serve, lose, wait, again.
 
 use std::collections::BTreeSet;
+use std::future::Future;
+use std::net::IpAddr;
 use std::sync::Arc;
 
-use tokio::sync::mpsc;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::{Instant, sleep};
 
+use crate::backoff::Waits;
 use crate::command::Command;
 use crate::queue::Sender;
-use crate::{Channel, Config, NotifyError};
+use crate::serve::Running;
+use crate::session::{ProbeChannel, connect};
+use crate::{Channel, Config, Error, Event, ListenError, MAX_CHANNELS, NotifyError};
 
-pub(crate) async fn run(
-    _config: Config,
-    _channels: BTreeSet<Channel>,
-    _events: Sender,
-    mut requests: mpsc::Receiver<Command>,
-    close: Arc<tokio::sync::Notify>,
-) {
-    loop {
-        tokio::select! {
-            () = close.notified() => return,
-            request = requests.recv() => match request {
-                None => return,
-                Some(Command::Notify { done, .. }) => {
-                    let _ = done.send(Err(NotifyError::NotConnected));
-                }
-                Some(Command::Listen { done, .. } | Command::Unlisten { done, .. }) => {
-                    let _ = done.send(Ok(()));
-                }
-            },
+/// What outlives a single connection.
+pub(crate) struct Driver {
+    pub(crate) config: Arc<Config>,
+    /// The channels that the owner wants, whether listened to or not.
+    pub(crate) wanted: BTreeSet<Channel>,
+    pub(crate) events: Sender,
+    pub(crate) requests: mpsc::Receiver<Command>,
+    pub(crate) close: Arc<Notify>,
+    /// Connections so far.
+    generation: u64,
+    /// Failures since the last connection.
+    failures: u32,
+    /// When the present connection came up.
+    up_since: Option<Instant>,
+}
+
+/// How a connection ended.
+pub(crate) enum End {
+    /// The owner closed it.
+    Closed,
+    /// It was lost, or never came up.
+    Lost(Error),
+}
+
+impl Driver {
+    pub(crate) fn new(
+        config: Config,
+        wanted: BTreeSet<Channel>,
+        events: Sender,
+        requests: mpsc::Receiver<Command>,
+        close: Arc<Notify>,
+    ) -> Self {
+        Self {
+            config: Arc::new(config),
+            wanted,
+            events,
+            requests,
+            close,
+            generation: 0,
+            failures: 0,
+            up_since: None,
+        }
+    }
+
+    /// Runs until the listener is closed or there is no point in going on.
+    pub(crate) async fn run(mut self) {
+        let mut waits = Waits::new(self.config.get_backoff());
+        let mut attempt = 0;
+        let probe_channel = match ProbeChannel::random() {
+            Ok(channel) => channel,
+            // Its name is made of 31 letters and digits.
+            Err(_) => return,
+        };
+        loop {
+            attempt += 1;
+            let probe = ProbeChannel { channel: probe_channel.clone(), attempt };
+            let End::Lost(reason) = self.connect_and_serve(probe).await else { return };
+            if self.generation == 0 && reason.is_permanent() {
+                tracing::error!(%reason, "giving up");
+                self.events.push(Event::Failed { error: reason });
+                return;
+            }
+            if let Some(up_since) = self.up_since.take() {
+                waits.connection_ended(up_since.elapsed());
+            }
+            self.failures = self.failures.saturating_add(1);
+            let retry_in = waits.next(reason.failure(), rand::random());
+            tracing::info!(%reason, ?retry_in, failures = self.failures, "not connected");
+            self.events.push(Event::Lost { reason, retry_in, failures: self.failures });
+            if self.meanwhile(sleep(retry_in)).await.is_none() {
+                return;
+            }
+        }
+    }
+
+    /// Counts a connection that is up and tells the owner.
+    pub(crate) fn connected(&mut self, server: String, backend_pid: i32, local_ip: Option<IpAddr>) {
+        self.generation += 1;
+        self.failures = 0;
+        self.up_since = Some(Instant::now());
+        tracing::info!(server, backend_pid, generation = self.generation, "listening");
+        self.events.push(Event::Connected {
+            generation: self.generation,
+            may_have_missed: self.generation > 1,
+            server,
+            backend_pid,
+            local_ip,
+        });
+    }
+
+    async fn connect_and_serve(&mut self, probe: ProbeChannel) -> End {
+        let (config, channels) = (Arc::clone(&self.config), self.wanted.clone());
+        match self.meanwhile(connect(&config, &channels, &probe)).await {
+            Some(Ok(session)) => Running::new(self, session, probe).run().await,
+            Some(Err(error)) => End::Lost(error),
+            None => End::Closed,
+        }
+    }
+
+    /// Does `work` and answers requests as is proper without a connection. `None` when the listener
+    /// was closed.
+    async fn meanwhile<T>(&mut self, work: impl Future<Output = T>) -> Option<T> {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let request = tokio::select! {
+                biased;
+                () = self.close.notified() => return None,
+                done = &mut work => return Some(done),
+                request = self.requests.recv() => request?,
+            };
+            self.answer_unconnected(request);
+        }
+    }
+
+    fn answer_unconnected(&mut self, request: Command) {
+        // An answer that nobody waits for is dropped.
+        match request {
+            Command::Notify { done, .. } => {
+                let _ = done.send(Err(NotifyError::NotConnected));
+            }
+            Command::Listen { done, .. } if self.wanted.len() >= MAX_CHANNELS => {
+                let _ = done.send(Err(ListenError::TooMany));
+            }
+            Command::Listen { channel, done } => {
+                self.wanted.insert(channel);
+                let _ = done.send(Ok(()));
+            }
+            Command::Unlisten { channel, done } => {
+                self.wanted.remove(&channel);
+                let _ = done.send(Ok(()));
+            }
         }
     }
 }

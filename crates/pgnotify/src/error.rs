@@ -4,6 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::backoff::Failure;
 use crate::sqlstate;
 
 /// Why there is no connection. `Display` is one line, fit for a log; it never contains a password.
@@ -189,6 +190,52 @@ impl Error {
     }
 }
 
+impl Error {
+    /// Translates tokio-postgres' error, keeping the server's own words.
+    pub(crate) fn from_postgres(server: &str, error: tokio_postgres::Error) -> Self {
+        let server = server.to_owned();
+        if let Some(db) = error.as_db_error() {
+            let sqlstate = db.code().code().to_owned();
+            return Self::Server { server, sqlstate, message: words(db) };
+        }
+        if error.is_closed() {
+            return Self::Closed { server };
+        }
+        let reason = error.to_string();
+        match error.into_source().map(|source| source.downcast::<io::Error>()) {
+            Some(Ok(source)) if source.kind() == io::ErrorKind::InvalidData => {
+                Self::Protocol { server, reason: source.to_string() }
+            }
+            Some(Ok(source)) => Self::Io { server, source: *source },
+            Some(Err(_)) | None => Self::Protocol { server, reason },
+        }
+    }
+
+    /// How patiently to try again.
+    pub(crate) fn failure(&self) -> Failure {
+        match self {
+            Self::Server { sqlstate, .. } => sqlstate::failure(sqlstate),
+            Self::Hosts(errors) => {
+                let away = errors.iter().any(|error| error.failure() == Failure::Away);
+                if away { Failure::Away } else { Failure::Refused }
+            }
+            Self::ListenSwallowed { .. } => Failure::Refused,
+            error if error.is_permanent() => Failure::Refused,
+            _ => Failure::Away,
+        }
+    }
+}
+
+/// The server's message with its detail and hint.
+pub(crate) fn words(db: &tokio_postgres::error::DbError) -> String {
+    let mut words = db.message().to_owned();
+    for more in [db.detail(), db.hint()].into_iter().flatten() {
+        words.push_str("; ");
+        words.push_str(more);
+    }
+    words
+}
+
 fn join(errors: &[Error]) -> String {
     errors.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
 }
@@ -209,9 +256,6 @@ pub enum NotifyError {
     /// There is no connection now. Nothing was sent; wait for [`Event::Connected`](crate::Event::Connected).
     #[error("not connected to Postgres")]
     NotConnected,
-    /// As many requests are under way as may be. Nothing was sent.
-    #[error("too many requests to Postgres are under way")]
-    Busy,
     /// The connection was lost, or the server silent, before the answer: the notification may or may not have been sent.
     #[error("the connection to Postgres was lost before it answered")]
     Unconfirmed,
@@ -246,4 +290,36 @@ pub enum ListenError {
     /// The driver has ended.
     #[error("the connection's driver has ended")]
     Closed,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(sqlstate: &str) -> Error {
+        let (server, message) = ("db:5432".to_owned(), "no".to_owned());
+        Error::Server { server, sqlstate: sqlstate.to_owned(), message }
+    }
+
+    fn closed() -> Error {
+        Error::Closed { server: "db:5432".to_owned() }
+    }
+
+    #[test]
+    fn several_hosts_fail_for_good_only_together() {
+        let password = || refused("28P01");
+        assert!(Error::Hosts(vec![password(), password()]).is_permanent());
+        assert!(!Error::Hosts(vec![password(), closed()]).is_permanent());
+        assert_eq!(Error::Hosts(vec![password(), closed()]).failure(), Failure::Away);
+        assert_eq!(Error::Hosts(vec![closed(), password()]).sqlstate(), Some("28P01"));
+    }
+
+    #[test]
+    fn every_message_is_one_line_that_names_the_server() {
+        let errors = [refused("28P01"), closed(), Error::Hosts(vec![closed(), refused("3D000")])];
+        for error in errors {
+            let text = error.to_string();
+            assert!(text.contains("db:5432") && !text.contains('\n'), "{text}");
+        }
+    }
 }

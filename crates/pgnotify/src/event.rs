@@ -42,6 +42,9 @@ pub enum Event {
         reason: Error,
         /// When the next attempt starts.
         retry_in: Duration,
+        /// How many times this was told since the last `Connected`: 1 when a connection was lost, or at the first failure of
+        /// all. A log may want to be brief about the others.
+        failures: u32,
     },
     /// The consumer was slow: this many of the oldest events were dropped in this place.
     Lagged(u64),

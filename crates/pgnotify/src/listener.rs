@@ -73,7 +73,7 @@ impl Listener {
         let close = Arc::new(tokio::sync::Notify::new());
         let handle = Handle { commands, close: Arc::clone(&close) };
         let channels = channels.into_iter().collect();
-        let driver = driver::run(config, channels, events, requests, close);
+        let driver = driver::Driver::new(config, channels, events, requests, close).run();
         (Self { events: receiver, handle }, Driver(Box::pin(driver)))
     }
 
@@ -126,8 +126,9 @@ impl Handle {
     /// Sends a notification and waits until Postgres has committed it.
     ///
     /// The payload has at most [`MAX_PAYLOAD_BYTES`] bytes and no NUL. Without a connection this fails at once with
-    /// [`NotifyError::NotConnected`]: nothing is kept for later. It returns within the configured
-    /// [`probe_timeout`](Config::probe_timeout), after which a silent connection counts as lost.
+    /// [`NotifyError::NotConnected`]: nothing is kept for later. A
+    /// connection that is silent for [`probe_timeout`](Config::probe_timeout) counts as lost, so this returns within
+    /// about that time, with [`NotifyError::Unconfirmed`].
     ///
     /// A future that is dropped before it is done may or may not have sent.
     pub async fn notify(&self, channel: &Channel, payload: &str) -> Result<(), NotifyError> {
@@ -141,7 +142,7 @@ impl Handle {
         let command =
             Command::Notify { channel: channel.clone(), payload: payload.to_owned(), done };
         self.commands.send(command).await.map_err(|_| NotifyError::Closed)?;
-        answer.await.unwrap_or(Err(NotifyError::Closed))
+        answer.await.unwrap_or(Err(NotifyError::Unconfirmed))
     }
 
     /// Listens to one more channel, now and after every reconnect.

@@ -53,6 +53,13 @@ impl Sender {
         queue.events.push_back(event);
         wake(queue);
     }
+
+    /// Counts events that were dropped before they could be queued.
+    pub(crate) fn dropped(&self, count: u64) {
+        let mut queue = lock(&self.0);
+        queue.dropped += count;
+        wake(queue);
+    }
 }
 
 impl Drop for Sender {
@@ -108,7 +115,11 @@ mod tests {
     }
 
     fn lost() -> Event {
-        Event::Lost { reason: Error::Closed { server: "s".into() }, retry_in: Duration::ZERO }
+        Event::Lost {
+            reason: Error::Closed { server: "s".into() },
+            retry_in: Duration::ZERO,
+            failures: 1,
+        }
     }
 
     fn drain(receiver: &Receiver) -> Vec<String> {

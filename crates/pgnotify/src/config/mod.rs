@@ -347,7 +347,10 @@ impl Config {
     /// The servers to try, one by one.
     pub(crate) fn targets(&self) -> Result<Vec<Target>, ConfigError> {
         let count = self.hosts.len().max(self.addresses.len());
-        if !self.hosts.is_empty() && !self.addresses.is_empty() && self.addresses.len() != count {
+        if !self.hosts.is_empty()
+            && !self.addresses.is_empty()
+            && self.addresses.len() != self.hosts.len()
+        {
             return Err(ConfigError::Count { what: "hostaddr" });
         }
         if self.ports.len() > 1 && self.ports.len() != count.max(1) {
