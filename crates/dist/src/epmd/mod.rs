@@ -12,6 +12,8 @@ mod protocol;
 mod registrar;
 mod registry;
 mod server;
+#[cfg(test)]
+mod tests;
 
 pub use client::{LookupError, NodeInfo, lookup, names};
 pub use config::{Config, ConfigError, DEFAULT_PORT};

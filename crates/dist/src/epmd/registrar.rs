@@ -1,11 +1,12 @@
 //! Keeping our node registered for as long as it lives.
 
+use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 
@@ -76,6 +77,8 @@ pub enum Status {
 pub struct Registrar {
     creation: Option<u32>,
     status: watch::Receiver<Status>,
+    /// Never sent anything: its end is the order to leave.
+    stop: oneshot::Sender<Infallible>,
     task: JoinHandle<()>,
 }
 
@@ -98,8 +101,9 @@ impl Registrar {
         let hold = work.first().await?;
         let creation = Some(hold.creation()).filter(|creation| *creation > 3);
         let (sender, status) = watch::channel(hold.status());
-        let task = tokio::spawn(work.keep(hold, sender));
-        Ok(Self { creation, status, task })
+        let (stop, stopped) = oneshot::channel();
+        let task = tokio::spawn(work.keep(hold, sender, stopped));
+        Ok(Self { creation, status, stop, task })
     }
 
     /// The creation that EPMD gave at the first registration, if it is one of 4 or more; what it gives
@@ -115,16 +119,12 @@ impl Registrar {
         self.status.clone()
     }
 
-    /// Leaves EPMD, and ends the server if it was ours.
-    pub async fn close(mut self) {
-        self.task.abort();
-        let _cancelled = (&mut self.task).await;
-    }
-}
-
-impl Drop for Registrar {
-    fn drop(&mut self) {
-        self.task.abort();
+    /// Leaves EPMD, and ends the server if it was ours: when this returns, its port is free. Dropping does
+    /// the same, a little later.
+    pub async fn close(self) {
+        let Self { stop, task, .. } = self;
+        drop(stop);
+        let _left = task.await;
     }
 }
 
@@ -172,7 +172,7 @@ pub enum RegisterError {
 #[derive(Debug)]
 enum Hold {
     External(Alive),
-    Embedded { _server: Server, registered: Registered },
+    Embedded { server: Server, registered: Registered },
 }
 
 impl Hold {
@@ -199,6 +199,13 @@ impl Hold {
             Self::Embedded { .. } => std::future::pending().await,
         }
     }
+
+    async fn close(self) {
+        match self {
+            Self::External(alive) => drop(alive),
+            Self::Embedded { server, .. } => server.close().await,
+        }
+    }
 }
 
 #[derive(Debug)]
@@ -223,13 +230,23 @@ impl Work {
         }
     }
 
-    async fn keep(self, mut hold: Hold, status: watch::Sender<Status>) {
+    async fn keep(
+        self,
+        mut hold: Hold,
+        status: watch::Sender<Status>,
+        mut stop: oneshot::Receiver<Infallible>,
+    ) {
         loop {
-            hold.ended().await;
-            drop(hold);
+            tokio::select! {
+                () = hold.ended() => drop(hold),
+                _ = &mut stop => return hold.close().await,
+            }
             tracing::warn!(name = self.entry.base, "EPMD has closed our registration");
             status.send_replace(Status::Lost { error: None });
-            hold = self.again(&status).await;
+            hold = tokio::select! {
+                hold = self.again(&status) => hold,
+                _ = &mut stop => return,
+            };
             tracing::info!(name = self.entry.base, status = ?hold.status(), "registered again");
             status.send_replace(hold.status());
         }
@@ -273,7 +290,7 @@ impl Work {
         match Server::start_with(&self.config, &self.entry) {
             Ok((server, registered)) => {
                 tracing::info!(addrs = ?server.addrs(), "serving EPMD");
-                Ok(Hold::Embedded { _server: server, registered })
+                Ok(Hold::Embedded { server, registered })
             }
             // Somebody was faster: that one is the host's EPMD now.
             Err(ServeError::PortTaken { .. }) if self.mode == Mode::Auto => {

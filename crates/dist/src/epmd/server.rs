@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::poll_fn;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
@@ -34,7 +34,7 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 #[derive(Debug)]
 pub struct Server {
     addrs: Vec<SocketAddr>,
-    _task: AbortOnDropHandle<()>,
+    task: AbortOnDropHandle<()>,
 }
 
 impl Server {
@@ -76,6 +76,12 @@ impl Server {
         &self.addrs
     }
 
+    /// Ends the server; when this returns, its port is free.
+    pub async fn close(self) {
+        self.task.abort();
+        let _cancelled = self.task.await;
+    }
+
     fn run(config: &Config, listeners: Vec<TcpListener>, registry: Registry) -> Self {
         let addrs = listeners.iter().filter_map(|l| l.local_addr().ok()).collect();
         let shared = Arc::new(Shared {
@@ -85,7 +91,7 @@ impl Server {
             waiting: Mutex::default(),
         });
         let task = tokio::spawn(accept_all(listeners, shared, config.max_connections));
-        Self { addrs, _task: AbortOnDropHandle::new(task) }
+        Self { addrs, task: AbortOnDropHandle::new(task) }
     }
 }
 
@@ -250,10 +256,37 @@ async fn answer(stream: &mut TcpStream, shared: &Shared) -> io::Result<Option<Re
     Ok(registered)
 }
 
-/// Whether the peer is on this host (`conn_local_peer_check` in `epmd_srv.c`).
+/// Whether the peer is on this host.
 fn is_local(stream: &TcpStream) -> bool {
     match (stream.peer_addr(), stream.local_addr()) {
-        (Ok(peer), Ok(local)) => peer.ip().is_loopback() || peer.ip() == local.ip(),
+        (Ok(peer), Ok(local)) => is_same_host(peer.ip(), local.ip()),
         _ => false,
+    }
+}
+
+/// `conn_local_peer_check` in `epmd_srv.c`: only a socket of this host can have an address of this host at
+/// both ends.
+fn is_same_host(peer: IpAddr, local: IpAddr) -> bool {
+    peer.is_loopback() || peer == local
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_host_may_register() {
+        for (peer, local, same) in [
+            ("127.0.0.1", "127.0.0.1", true),
+            ("127.0.0.2", "127.0.0.1", true),
+            ("::1", "::1", true),
+            ("10.0.0.4", "10.0.0.4", true),
+            ("fd00::4", "fd00::4", true),
+            ("10.0.0.5", "10.0.0.4", false),
+            ("10.0.0.5", "127.0.0.1", false),
+            ("fd00::5", "fd00::4", false),
+        ] {
+            assert_eq!(is_same_host(peer.parse().unwrap(), local.parse().unwrap()), same, "{peer}");
+        }
     }
 }

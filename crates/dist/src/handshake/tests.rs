@@ -373,8 +373,11 @@ fn unhex(hex: &str) -> Vec<u8> {
     (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect()
 }
 
-/// A valid message of each kind, and the step that takes it: whether it was taken.
-fn steps() -> [(Vec<u8>, fn(&[u8]) -> bool); 8] {
+/// A valid message, and the step that takes it: whether it was taken.
+type StepOf = (Vec<u8>, fn(&[u8]) -> bool);
+
+/// Every message of both roles.
+fn steps() -> [StepOf; 8] {
     fn a() -> Node {
         Node::new("a@h")
     }
