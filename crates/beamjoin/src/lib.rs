@@ -1,12 +1,15 @@
 //! Join an Elixir cluster that was formed by libcluster_postgres.
 
 mod channel;
+mod cluster;
 mod discovery;
+mod gate;
 mod membership;
 mod postgres;
 
 pub use self::{
     channel::{ChannelError, ChannelName, ChannelWarning, MAX_CHANNEL_BYTES},
+    cluster::{Cluster, ClusterBuilder, ClusterEvent, ClusterEvents},
     discovery::{Discovery, DiscoveryError, DiscoveryEvent},
     membership::{Backoff, Heard, Ignored, Limits, Membership, parse_announcement},
     postgres::Postgres,

@@ -2,7 +2,6 @@
 
 mod backoff;
 mod entry;
-mod gate;
 mod hearing;
 mod limits;
 mod slots;
@@ -16,12 +15,14 @@ use std::{
 
 use dist::NodeName;
 
+use crate::gate::Gate;
+
 pub use self::{
     backoff::Backoff,
     hearing::{Heard, Ignored, parse_announcement},
     limits::Limits,
 };
-use self::{entry::Entry, gate::Gate, slots::Slots};
+use self::{entry::Entry, slots::Slots};
 
 /// How often names that are neither connected nor heard are looked for.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -100,9 +101,10 @@ impl Membership {
         self.tidy(name);
     }
 
-    /// A dial that was handed out has returned. Success here is only a hint, as [`up`](Self::up) decides.
-    pub fn dialled(&mut self, name: &NodeName, connected: bool, now: Instant, random: u64) {
-        let Some(entry) = self.table.get_mut(name) else { return };
+    /// A dial that was handed out has returned. Success here is only a hint, as [`up`](Self::up) decides. Returns how
+    /// many failures in a row there are now.
+    pub fn dialled(&mut self, name: &NodeName, connected: bool, now: Instant, random: u64) -> u32 {
+        let Some(entry) = self.table.get_mut(name) else { return 0 };
         if let Some(class) = entry.dialling.take() {
             self.slots.give_back(class);
         }
@@ -111,7 +113,9 @@ impl Membership {
         } else {
             entry.dial_failed(now, &self.limits.backoff, random);
         }
+        let failures = entry.failures;
         self.tidy(name);
+        failures
     }
 
     /// The links that are up, all of them: for when events of the node were missed. `random` is called once for each

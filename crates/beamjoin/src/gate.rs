@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 /// Lets `rate` things a second pass on average, and `burst` of them at once (a leaky bucket, kept as one instant).
 #[derive(Debug, Clone)]
-pub(super) struct Gate {
+pub(crate) struct Gate {
     interval: Duration,
     burst: Duration,
     /// When the bucket is empty again.
@@ -13,12 +13,12 @@ pub(super) struct Gate {
 
 impl Gate {
     /// A rate of zero counts as one a second.
-    pub(super) fn new(rate: u32, burst: u32) -> Self {
+    pub(crate) fn new(rate: u32, burst: u32) -> Self {
         let interval = Duration::from_secs(1) / rate.max(1);
         Self { interval, burst: interval * burst, empty_at: None }
     }
 
-    pub(super) fn admit(&mut self, now: Instant) -> bool {
+    pub(crate) fn admit(&mut self, now: Instant) -> bool {
         let empty_at = self.empty_at.map_or(now, |at| at.max(now));
         let admitted = empty_at - now < self.burst;
         if admitted {

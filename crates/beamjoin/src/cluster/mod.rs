@@ -1,0 +1,129 @@
+//! A node in a cluster.
+
+mod driver;
+mod event;
+
+use std::{
+    sync::{Mutex, PoisonError},
+    time::Duration,
+};
+
+use dist::Node;
+use futures::{StreamExt, stream};
+use tokio::{
+    sync::broadcast::{self, Receiver, Sender},
+    task::JoinHandle,
+};
+
+use self::driver::Driver;
+pub use self::event::{ClusterEvent, ClusterEvents};
+use crate::{Discovery, Limits};
+
+/// How many events a stream that nobody reads keeps.
+const KEPT: usize = 1024;
+
+/// Keeps a [`Node`] connected with every node that announces itself.
+///
+/// ```no_run
+/// use beamjoin::{ChannelName, Cluster, ClusterEvent, Postgres};
+/// use dist::{Cookie, Node};
+///
+/// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
+/// let node = Node::builder("rust@10.0.0.4".parse()?, Cookie::new("secret")?).start().await?;
+/// let config = pgnotify::Config::from_url("postgres://app@db/prod")?;
+/// let channel = ChannelName::from_cookie("secret")?;
+/// let cluster = Cluster::builder(node).discovery(Postgres::new(config, channel)).start();
+/// let mut events = cluster.events();
+/// while let Some(event) = events.next().await {
+///     if let ClusterEvent::Up(peer) = event {
+///         println!("{} is here", peer.name);
+///     }
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// The node was started before, so it accepts connections by the time that it is announced: who hears us dials us at once.
+///
+/// Dropping a `Cluster` ends discovery; the node and its links stay.
+#[derive(Debug)]
+pub struct Cluster {
+    node: Node,
+    events: broadcast::WeakSender<ClusterEvent>,
+    /// From before the first event, for the first who asks.
+    first: Mutex<Option<Receiver<ClusterEvent>>>,
+    task: JoinHandle<()>,
+}
+
+/// What a [`Cluster`] is made of.
+#[must_use = "nothing happens until it is started"]
+pub struct ClusterBuilder {
+    node: Node,
+    discovery: Option<Box<dyn Discovery>>,
+    limits: Limits,
+}
+
+impl Cluster {
+    /// A cluster of `node`.
+    pub fn builder(node: Node) -> ClusterBuilder {
+        ClusterBuilder { node, discovery: None, limits: Limits::default() }
+    }
+
+    /// The node.
+    pub fn node(&self) -> &Node {
+        &self.node
+    }
+
+    /// Everything that happens: the first stream begins with the start of the cluster, later ones with their own.
+    pub fn events(&self) -> ClusterEvents {
+        let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let receiver = first.or_else(|| self.events.upgrade().map(|events| events.subscribe()));
+        ClusterEvents::new(receiver.unwrap_or_else(|| broadcast::channel(1).1))
+    }
+
+    /// Stops announcing and dialling, then shuts the node down: links are closed in order and EPMD is left, within
+    /// `deadline`.
+    pub async fn stop(mut self, deadline: Duration) {
+        self.task.abort();
+        // The error is the abort itself, or the driver's panic, which was reported where it happened.
+        let _ = (&mut self.task).await;
+        self.node.shutdown(deadline).await;
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl ClusterBuilder {
+    /// Where nodes are found. Without one, only links that others dial are there.
+    pub fn discovery(self, discovery: impl Discovery) -> Self {
+        Self { discovery: Some(Box::new(discovery)), ..self }
+    }
+
+    /// How many names are remembered and dialled, and how often.
+    pub fn limits(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// Starts it. Must be called within a tokio runtime.
+    pub fn start(self) -> Cluster {
+        let (events, first): (Sender<ClusterEvent>, _) = broadcast::channel(KEPT);
+        let weak = events.downgrade();
+        let heard = match self.discovery {
+            Some(discovery) => discovery.start(self.node.name().clone()),
+            None => stream::pending().boxed(),
+        };
+        let driver = Driver::new(self.node.clone(), self.limits, heard, events);
+        let task = tokio::spawn(driver.run());
+        Cluster { node: self.node, events: weak, first: Mutex::new(Some(first)), task }
+    }
+}
+
+impl std::fmt::Debug for ClusterBuilder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ClusterBuilder").field("limits", &self.limits).finish_non_exhaustive()
+    }
+}
