@@ -3,6 +3,7 @@
 mod channel;
 mod cluster;
 mod discovery;
+pub mod exit_code;
 mod gate;
 mod membership;
 mod postgres;

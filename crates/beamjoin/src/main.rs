@@ -1,2 +1,9 @@
-//! placeholder
-fn main() {}
+//! `beamjoin`: a Rust node in an Elixir cluster, from the command line.
+
+use std::process::ExitCode;
+
+mod cli;
+
+fn main() -> ExitCode {
+    cli::run()
+}

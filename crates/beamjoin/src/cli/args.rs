@@ -1,0 +1,262 @@
+//! The command line. Values are text here; [`super::config`] reads them, wherever they come from, in one way.
+
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+
+use super::{config::Key, exit};
+
+/// What a flag, variable or file says, as text.
+pub(crate) type Given = (&'static Key, Option<String>);
+
+/// A Rust node in an Elixir cluster that was formed by libcluster_postgres.
+///
+/// Every option can also be set by an environment variable (BEAMJOIN_ and the option in capitals: BEAMJOIN_CHANNEL_NAME)
+/// and in a TOML file (channel_name = "cluster"); the command line comes before the environment, and that before the file.
+/// PGHOST, PGUSER, PGPASSWORD and the like and RELEASE_NODE and RELEASE_COOKIE are honoured too.
+#[derive(Parser)]
+#[command(name = "beamjoin", version, max_term_width = 100, after_help = exit::HELP)]
+pub(crate) struct Arguments {
+    #[command(flatten)]
+    pub(crate) log: LogArgs,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(crate) enum Command {
+    /// Become a member of the cluster and stay one
+    Join(Box<JoinArgs>),
+    /// Show who announces on the channel, without joining
+    Watch(Box<WatchArgs>),
+    /// List the nodes that EPMD knows on a host, as `epmd -names` does
+    Names(NamesArgs),
+    /// Reach a node once, and say which step failed if it cannot be reached
+    Ping(PingArgs),
+}
+
+#[derive(Args)]
+pub(crate) struct LogArgs {
+    /// What to log on stderr: error, warn, info, debug, trace, or RUST_LOG's syntax [default: RUST_LOG, or info]
+    #[arg(long, value_name = "LEVEL", global = true)]
+    log_level: Option<String>,
+    /// How: text or json [default: text]
+    #[arg(long, value_name = "FORMAT", global = true)]
+    log_format: Option<String>,
+}
+
+#[derive(Args)]
+#[command(after_help = exit::HELP)]
+#[command(group = ArgGroup::new("visibility").args(["hidden", "visible"]))]
+#[command(group = ArgGroup::new("host-part").args(["short", "long"]))]
+pub(crate) struct JoinArgs {
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
+    /// Our name: base@host, or the base alone
+    #[arg(long, value_name = "NAME", help_heading = "Node")]
+    name: Option<String>,
+    /// The host of a name that has none: an address or a name, or auto for our address on the way to Postgres
+    /// [default: auto]
+    #[arg(long, value_name = "HOST", help_heading = "Node")]
+    host: Option<String>,
+    /// Short names, as erl -sname: no dot in the host, and auto is the first part of this host's name
+    #[arg(long, help_heading = "Node")]
+    short: bool,
+    /// Long names, as erl -name: a host with a dot, or an address [default: as the name given is]
+    #[arg(long, help_heading = "Node")]
+    long: bool,
+    #[command(flatten)]
+    pub(crate) cookie: CookieArgs,
+    /// Where to accept nodes: ADDRESS:PORT or ADDRESS:FIRST-LAST; port 0 is any [default: 0.0.0.0:0, or [::]:0 if our
+    /// host is an IPv6 address]
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Node")]
+    listen: Option<String>,
+    /// The port that other nodes reach us on, where it is not the one we listen on (NAT)
+    #[arg(long, value_name = "PORT", help_heading = "Node")]
+    advertise_port: Option<String>,
+    /// Who tells others our port: the EPMD of this host (external), ourselves (embedded), the first if it is there and
+    /// else ourselves (auto), or nobody (none) [default: auto]
+    #[arg(long, value_name = "MODE", help_heading = "Node")]
+    epmd: Option<String>,
+    /// Be in nodes(hidden) and nodes(connected) of the others [default]
+    #[arg(long, help_heading = "Node")]
+    hidden: bool,
+    /// Be in nodes() of the others. Silent towards global so far: global:sync/0 hangs on the others
+    #[arg(long, help_heading = "Node")]
+    visible: bool,
+    #[command(flatten)]
+    postgres: PostgresArgs,
+    /// Milliseconds between two announcements, 100 to 3600000 [default: 5000]
+    #[arg(long, value_name = "MS", help_heading = "Postgres")]
+    heartbeat_interval: Option<String>,
+    #[command(flatten)]
+    events: EventsArgs,
+}
+
+#[derive(Args)]
+#[command(after_help = exit::HELP)]
+pub(crate) struct WatchArgs {
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
+    #[command(flatten)]
+    postgres: PostgresArgs,
+    #[command(flatten)]
+    pub(crate) cookie: CookieArgs,
+    #[command(flatten)]
+    events: EventsArgs,
+}
+
+#[derive(Args)]
+#[command(after_help = exit::HELP)]
+pub(crate) struct NamesArgs {
+    /// The host whose EPMD is asked (at ERL_EPMD_PORT, or 4369)
+    #[arg(default_value = "localhost")]
+    pub(crate) host: String,
+    /// One JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+#[command(after_help = exit::HELP)]
+pub(crate) struct PingArgs {
+    /// The node, base@host
+    pub(crate) node: String,
+    #[command(flatten)]
+    pub(crate) file: FileArgs,
+    #[command(flatten)]
+    pub(crate) cookie: CookieArgs,
+    /// One JSON object instead of text, also for a failure
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Args)]
+pub(crate) struct FileArgs {
+    /// A TOML file with settings [env: BEAMJOIN_CONFIG]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+}
+
+#[derive(Args)]
+pub(crate) struct EventsArgs {
+    /// How events are written to stdout: text or json, one a line [default: text]
+    #[arg(long, value_name = "FORMAT")]
+    events: Option<String>,
+}
+
+#[derive(Args)]
+pub(crate) struct CookieArgs {
+    /// The file with the cookie [default: the variables BEAMJOIN_COOKIE, RELEASE_COOKIE, or ~/.erlang.cookie]
+    #[arg(long, value_name = "FILE", help_heading = "Node")]
+    cookie_file: Option<String>,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "Postgres")]
+pub(crate) struct PostgresArgs {
+    /// postgres://user@host:port/database?sslmode=verify-full
+    #[arg(long, value_name = "URL")]
+    url: Option<String>,
+    /// Host [default: localhost] [env also: PGHOST]
+    #[arg(long, value_name = "HOST")]
+    hostname: Option<String>,
+    /// Port [default: 5432] [env also: PGPORT]
+    #[arg(long, value_name = "PORT")]
+    port: Option<String>,
+    /// The folder of the server's Unix socket, instead of a host
+    #[arg(long, value_name = "DIR")]
+    socket_dir: Option<String>,
+    /// User [env also: PGUSER]
+    #[arg(long, value_name = "USER")]
+    username: Option<String>,
+    /// Password; others on this host can see it here, not in the environment or a file [env also: PGPASSWORD]
+    #[arg(long, value_name = "PASSWORD")]
+    password: Option<String>,
+    /// Database [env also: PGDATABASE]
+    #[arg(long, value_name = "DATABASE")]
+    database: Option<String>,
+    /// TLS: disable, prefer, require, verify-ca, verify-full; true is require, and only the verify modes look at the
+    /// certificate [env also: PGSSLMODE]
+    #[arg(long, value_name = "MODE")]
+    ssl: Option<String>,
+    /// The certificates that verify-ca and verify-full trust, PEM [env also: PGSSLROOTCERT]
+    #[arg(long, value_name = "FILE")]
+    ssl_root_cert: Option<String>,
+    /// A parameter of the session; may be given more than once
+    #[arg(long = "parameter", value_name = "NAME=VALUE")]
+    parameters: Vec<String>,
+    /// The channel to meet on [default: derived from the cookie, as libcluster_postgres does]
+    #[arg(long, value_name = "NAME")]
+    channel_name: Option<String>,
+}
+
+impl LogArgs {
+    pub(crate) fn given(&self) -> Vec<Given> {
+        vec![(&Key::LOG_LEVEL, self.log_level.clone()), (&Key::LOG_FORMAT, self.log_format.clone())]
+    }
+}
+
+impl JoinArgs {
+    pub(crate) fn given(&self) -> Vec<Given> {
+        let one_of = |yes: bool, no: bool, values: [&str; 2]| match (yes, no) {
+            (true, _) => Some(values[0].to_owned()),
+            (_, true) => Some(values[1].to_owned()),
+            _ => None,
+        };
+        let mut given = vec![
+            (&Key::NAME, self.name.clone()),
+            (&Key::HOST, self.host.clone()),
+            (&Key::NAMES, one_of(self.short, self.long, ["short", "long"])),
+            (&Key::LISTEN, self.listen.clone()),
+            (&Key::ADVERTISE_PORT, self.advertise_port.clone()),
+            (&Key::EPMD, self.epmd.clone()),
+            (&Key::VISIBLE, one_of(self.visible, self.hidden, ["true", "false"])),
+            (&Key::HEARTBEAT_INTERVAL, self.heartbeat_interval.clone()),
+        ];
+        given.extend(self.cookie.given());
+        given.extend(self.postgres.given());
+        given.extend(self.events.given());
+        given
+    }
+}
+
+impl WatchArgs {
+    pub(crate) fn given(&self) -> Vec<Given> {
+        let mut given = self.postgres.given();
+        given.extend(self.cookie.given());
+        given.extend(self.events.given());
+        given
+    }
+}
+
+impl EventsArgs {
+    fn given(&self) -> [Given; 1] {
+        [(&Key::EVENTS, self.events.clone())]
+    }
+}
+
+impl CookieArgs {
+    pub(crate) fn given(&self) -> [Given; 1] {
+        [(&Key::COOKIE_FILE, self.cookie_file.clone())]
+    }
+}
+
+impl PostgresArgs {
+    fn given(&self) -> Vec<Given> {
+        let parameters = || self.parameters.iter().map(|text| format!("{text}\n")).collect();
+        vec![
+            (&Key::URL, self.url.clone()),
+            (&Key::HOSTNAME, self.hostname.clone()),
+            (&Key::PORT, self.port.clone()),
+            (&Key::SOCKET_DIR, self.socket_dir.clone()),
+            (&Key::USERNAME, self.username.clone()),
+            (&Key::PASSWORD, self.password.clone()),
+            (&Key::DATABASE, self.database.clone()),
+            (&Key::SSL, self.ssl.clone()),
+            (&Key::SSL_ROOT_CERT, self.ssl_root_cert.clone()),
+            (&Key::PARAMETERS, (!self.parameters.is_empty()).then(parameters)),
+            (&Key::CHANNEL_NAME, self.channel_name.clone()),
+        ]
+    }
+}

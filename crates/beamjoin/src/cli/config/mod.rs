@@ -1,0 +1,18 @@
+//! Where settings come from: flags, else environment, else a file, else a default.
+
+mod cookie;
+mod file;
+mod key;
+mod layers;
+mod name;
+mod postgres;
+mod value;
+
+pub(crate) use self::{
+    cookie::{channel, cookie},
+    key::Key,
+    layers::Layers,
+    name::node_name,
+    postgres::postgres,
+    value::{Format, Port, boolean, epmd, heartbeat_interval, listen},
+};

@@ -1,0 +1,219 @@
+//! `beamjoin join`
+
+use std::{
+    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
+    process::ExitCode,
+    time::Duration,
+};
+
+use beamjoin::{Cluster, ClusterEvent, DiscoveryEvent, Postgres};
+use dist::{
+    Listen, Node, NodeName, StartError, Visibility,
+    epmd::{ServedBy, Status},
+};
+use tracing::warn;
+
+use super::{
+    config::{self, Format, Key, Layers, Port},
+    exit::{CONFIG, Failure, UNAVAILABLE},
+    output::{Line, Printer},
+    signals::Signals,
+};
+
+/// How long links may take to be closed in order. With what comes before and after, the process ends within 5 s.
+const SHUTDOWN: Duration = Duration::from_secs(3);
+/// How long what was printed may take to be written at the end.
+const FLUSH: Duration = Duration::from_secs(1);
+
+/// Everything that is set, read before anything is done.
+struct Settings {
+    postgres: pgnotify::Config,
+    discovery: Postgres,
+    cookie: dist::Cookie,
+    visibility: Visibility,
+    listen: Option<Listen>,
+    advertise_port: Option<Port>,
+    epmd: dist::Epmd,
+    format: Format,
+}
+
+pub(crate) async fn join(layers: Layers) -> Result<ExitCode, Failure> {
+    let mut signals = Signals::watch()?;
+    let settings = Settings::read(&layers)?;
+    let mut printer = Printer::start(settings.format);
+    let started = tokio::select! {
+        started = start(&layers, settings, &printer) => Some(started),
+        () = signals.stop() => None,
+    };
+    let result = match started {
+        Some(Ok(cluster)) => run(cluster, &mut printer, &mut signals).await,
+        Some(Err(failure)) => Err(failure),
+        None => Ok(ExitCode::SUCCESS),
+    };
+    printer.finish(FLUSH).await;
+    result
+}
+
+async fn start(layers: &Layers, settings: Settings, printer: &Printer) -> Result<Cluster, Failure> {
+    let name = config::node_name(layers, &settings.postgres).await?;
+    let listen = settings.listen.unwrap_or_else(|| any_port(&name));
+    let mut builder = Node::builder(name, settings.cookie)
+        .visibility(settings.visibility)
+        .listen(listen)
+        .epmd(settings.epmd);
+    if let Some(Port(port)) = settings.advertise_port {
+        builder = builder.advertise_port(port);
+    }
+    let node = builder.start().await.map_err(not_started)?;
+    printer.print(&listening(&node));
+    Ok(Cluster::builder(node).discovery(settings.discovery).start())
+}
+
+async fn run(
+    cluster: Cluster,
+    printer: &mut Printer,
+    signals: &mut Signals,
+) -> Result<ExitCode, Failure> {
+    let mut events = cluster.events();
+    let result = loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(ClusterEvent::DiscoveryFailed(error)) => break Err(Failure::config(error)),
+                Some(event) => {
+                    if let Some(line) = line(event) {
+                        printer.print(&line);
+                    }
+                }
+                None => break Err(Failure::new(UNAVAILABLE, "the node has stopped")),
+            },
+            () = printer.closed() => break Ok(ExitCode::SUCCESS),
+            () = signals.stop() => break Ok(ExitCode::SUCCESS),
+        }
+    };
+    cluster.stop(SHUTDOWN).await;
+    result
+}
+
+impl Settings {
+    fn read(layers: &Layers) -> Result<Self, Failure> {
+        let format: Option<Format> = layers.parse(&Key::EVENTS, str::parse)?;
+        let visible = layers.parse(&Key::VISIBLE, config::boolean)?.unwrap_or(false);
+        let heartbeat = layers.parse(&Key::HEARTBEAT_INTERVAL, config::heartbeat_interval)?;
+        let listen = layers.parse(&Key::LISTEN, config::listen)?;
+        let advertise_port = layers.parse(&Key::ADVERTISE_PORT, str::parse)?;
+        let epmd = layers.parse(&Key::EPMD, config::epmd)?.unwrap_or_default();
+        let postgres = config::postgres(layers)?;
+        let cookie = config::cookie(layers)?;
+        let channel = config::channel(layers, || Ok(cookie.clone()))?;
+        let discovery = Postgres::new(postgres.clone(), channel)
+            .heartbeat_interval(heartbeat.unwrap_or(Postgres::HEARTBEAT_INTERVAL));
+        Ok(Self {
+            postgres,
+            discovery,
+            cookie,
+            visibility: if visible { Visibility::Visible } else { Visibility::Hidden },
+            listen,
+            advertise_port,
+            epmd,
+            format: format.unwrap_or_default(),
+        })
+    }
+}
+
+/// Any free port of every address of the kind that our name promises.
+fn any_port(name: &NodeName) -> Listen {
+    let ipv6 = name.host().parse::<Ipv6Addr>().is_ok();
+    let any = if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
+    Listen::Addr(SocketAddr::new(any, 0))
+}
+
+fn not_started(error: StartError) -> Failure {
+    let code = match error {
+        StartError::EpmdConfig(_) => CONFIG,
+        _ => UNAVAILABLE,
+    };
+    Failure::new(code, format!("failed to start the node: {error}"))
+}
+
+fn listening(node: &Node) -> Line {
+    let addr = node.listen_addr().map(|addr| addr.to_string()).unwrap_or_default();
+    let port = node.listen_addr().map(|addr| addr.port());
+    Line::new("listening", format!("{addr} as {}", node.name()))
+        .with("node", node.name().as_str())
+        .with("addr", addr)
+        .with("port", port)
+        .with("creation", node.creation())
+        .with("visible", node.visibility() == Visibility::Visible)
+}
+
+/// How an event is written; `None` for what only logs tell.
+fn line(event: ClusterEvent) -> Option<Line> {
+    match event {
+        ClusterEvent::Up(peer) => {
+            let visible = peer.visibility == Visibility::Visible;
+            let kind = if visible { "visible" } else { "hidden" };
+            Some(
+                Line::new("up", format!("{} ({kind})", peer.name))
+                    .with("node", peer.name.as_str())
+                    .with("visible", visible)
+                    .with("creation", peer.creation),
+            )
+        }
+        ClusterEvent::Down { node, reason } => Some(
+            Line::new("down", format!("{node}: {reason}"))
+                .with("node", node.as_str())
+                .with("reason", reason.word())
+                .with("detail", reason.to_string()),
+        ),
+        ClusterEvent::DiscoveryUp { server } => discovery_line(&DiscoveryEvent::Up { server }),
+        ClusterEvent::Announced => discovery_line(&DiscoveryEvent::Announced),
+        ClusterEvent::DiscoveryLost { reason, retry_in } => {
+            discovery_line(&DiscoveryEvent::Lost { reason, retry_in })
+        }
+        ClusterEvent::Epmd(status) => Some(epmd_line(&status)),
+        ClusterEvent::Lagged(missed) => {
+            Some(Line::new("lagged", format!("{missed} events were missed")).with("missed", missed))
+        }
+        // Logged where they happen; there can be as many as the channel's writers like.
+        _ => None,
+    }
+}
+
+/// The same for `join` and `watch`.
+pub(crate) fn discovery_line(event: &DiscoveryEvent) -> Option<Line> {
+    match event {
+        DiscoveryEvent::Up { server } => {
+            Some(Line::new("postgres_up", server).with("server", server.as_str()))
+        }
+        DiscoveryEvent::Announced => Some(Line::new("announced", "")),
+        DiscoveryEvent::Lost { reason, retry_in } => {
+            let ms = u64::try_from(retry_in.as_millis()).unwrap_or(u64::MAX);
+            Some(
+                Line::new("postgres_lost", format!("{reason}; trying again in {ms} ms"))
+                    .with("reason", reason.as_str())
+                    .with("retry_in_ms", ms),
+            )
+        }
+        _ => None,
+    }
+}
+
+fn epmd_line(status: &Status) -> Line {
+    let (status, detail) = match status {
+        Status::Registered { by: ServedBy::External } => {
+            ("registered", "with the EPMD of this host".to_owned())
+        }
+        Status::Registered { by: ServedBy::Embedded } => {
+            ("registered", "EPMD is served by this node".to_owned())
+        }
+        Status::NameTaken { addr } => {
+            ("name_taken", format!("another node has our name in EPMD at {addr}"))
+        }
+        Status::Lost { error: Some(error) } => ("lost", error.to_string()),
+        _ => ("lost", "EPMD closed the connection".to_owned()),
+    };
+    if status != "registered" {
+        warn!("EPMD: {detail}; links are kept, and it is tried again");
+    }
+    Line::new("epmd", format!("{status}: {detail}")).with("status", status).with("detail", detail)
+}

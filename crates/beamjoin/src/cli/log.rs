@@ -1,0 +1,28 @@
+//! Logs, on stderr.
+
+use std::io::{IsTerminal, stderr};
+
+use tracing_subscriber::EnvFilter;
+
+use super::{
+    config::{Format, Key, Layers},
+    exit::Failure,
+};
+
+/// Starts logging as the settings say: text of level info unless they say otherwise.
+pub(crate) fn start(layers: &Layers) -> Result<(), Failure> {
+    let filter = layers.parse(&Key::LOG_LEVEL, |text| EnvFilter::try_new(text))?;
+    let format: Option<Format> = layers.parse(&Key::LOG_FORMAT, str::parse)?;
+    let colour = stderr().is_terminal() && layers.variable("NO_COLOR").is_none();
+    let logs = tracing_subscriber::fmt()
+        .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new("info")))
+        .with_writer(stderr)
+        .with_ansi(colour)
+        // It would print to a stderr that is closed, and panic.
+        .log_internal_errors(false);
+    let started = match format.unwrap_or_default() {
+        Format::Text => logs.try_init(),
+        Format::Json => logs.json().flatten_event(true).try_init(),
+    };
+    started.map_err(Failure::config)
+}

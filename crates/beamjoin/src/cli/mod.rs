@@ -1,0 +1,114 @@
+//! The command line: one module for each command, and what they share.
+
+mod args;
+mod config;
+mod exit;
+mod join;
+mod log;
+mod names;
+mod output;
+mod ping;
+mod signals;
+mod watch;
+
+use std::{io::Write, process::ExitCode, time::Duration};
+
+use clap::{Parser, error::ErrorKind};
+use tokio::runtime::{Builder, Runtime};
+
+use self::{
+    args::{Arguments, Command, FileArgs, Given},
+    config::Layers,
+    exit::{Failure, USAGE},
+};
+
+/// Runs the command of this process' arguments to its end.
+pub(crate) fn run() -> ExitCode {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) => return answered_by_clap(&error),
+    };
+    match dispatch(arguments) {
+        Ok(code) => code,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
+    let log = arguments.log.given();
+    match arguments.command {
+        Command::Join(args) => {
+            let layers = layers(log, args.given(), Some(&args.file))?;
+            many_threads()?.run(join::join(layers))
+        }
+        Command::Watch(args) => {
+            let layers = layers(log, args.given(), Some(&args.file))?;
+            one_thread()?.run(watch::watch(layers))
+        }
+        Command::Names(args) => {
+            layers(log, vec![], None)?;
+            one_thread()?.run(names::names(args))
+        }
+        Command::Ping(args) => {
+            let layers = layers(log, args.cookie.given().into(), Some(&args.file))?;
+            one_thread()?.run(ping::ping(layers, args))
+        }
+    }
+}
+
+/// The settings, with logging set up as they say.
+fn layers(
+    mut log: Vec<Given>,
+    given: Vec<Given>,
+    file: Option<&FileArgs>,
+) -> Result<Layers, Failure> {
+    log.extend(given);
+    let mut layers = Layers::new(log, std::env::vars_os());
+    if let Some(file) = file {
+        layers = layers.with_file(file.config.as_deref())?;
+    }
+    log::start(&layers)?;
+    Ok(layers)
+}
+
+/// `--help` and `--version` on stdout, code 0; all else on stderr, code 64 instead of clap's 2.
+fn answered_by_clap(error: &clap::Error) -> ExitCode {
+    // Nobody reads it: nothing to be done about that.
+    let _ = error.print();
+    match error.kind() {
+        ErrorKind::DisplayHelp | ErrorKind::DisplayVersion => ExitCode::SUCCESS,
+        _ => ExitCode::from(USAGE),
+    }
+}
+
+fn many_threads() -> Result<Run, Failure> {
+    Builder::new_multi_thread().enable_all().build().map(Run).map_err(no_runtime)
+}
+
+fn one_thread() -> Result<Run, Failure> {
+    Builder::new_current_thread().enable_all().build().map(Run).map_err(no_runtime)
+}
+
+fn no_runtime(error: std::io::Error) -> Failure {
+    Failure::new(exit::UNAVAILABLE, format!("failed to start threads: {error}"))
+}
+
+struct Run(Runtime);
+
+impl Run {
+    fn run(
+        self,
+        command: impl Future<Output = Result<ExitCode, Failure>>,
+    ) -> Result<ExitCode, Failure> {
+        let result = self.0.block_on(command);
+        // A look-up of a name that never returns must not keep the process.
+        self.0.shutdown_timeout(Duration::from_millis(100));
+        result
+    }
+}
+
+/// Writes text to stdout; false if nobody reads it any more.
+fn print(text: &str) -> bool {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_ok()
+}

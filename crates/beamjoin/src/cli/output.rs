@@ -1,0 +1,147 @@
+//! Events on stdout, one a line.
+
+use std::{
+    io::Write,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+        mpsc::{Receiver, SyncSender, sync_channel},
+    },
+    time::{Duration, SystemTime, UNIX_EPOCH},
+};
+
+use serde_json::{Map, Value};
+use tokio::sync::oneshot;
+
+use super::config::Format;
+
+/// Lines that wait for a reader that is slow.
+const WAITING: usize = 1024;
+
+/// One event, for people and for programs.
+#[derive(Debug)]
+pub(crate) struct Line {
+    event: &'static str,
+    text: String,
+    fields: Map<String, Value>,
+}
+
+impl Line {
+    /// `text` is what follows the event's name for people.
+    pub(crate) fn new(event: &'static str, text: impl Into<String>) -> Self {
+        Self { event, text: text.into(), fields: Map::new() }
+    }
+
+    pub(crate) fn with(mut self, field: &str, value: impl Into<Value>) -> Self {
+        self.fields.insert(field.to_owned(), value.into());
+        self
+    }
+
+    fn render(&self, format: Format, ts: u64) -> String {
+        match format {
+            Format::Text => {
+                format!("{} {}\n", self.event.replace('_', " "), self.text).replace(" \n", "\n")
+            }
+            Format::Json => {
+                let mut object = Map::from_iter([
+                    ("event".to_owned(), self.event.into()),
+                    ("ts".to_owned(), ts.into()),
+                ]);
+                object.extend(self.fields.clone());
+                format!("{}\n", Value::Object(object))
+            }
+        }
+    }
+}
+
+/// Writes lines from a thread of its own, so that a reader that stalls holds up nothing else.
+#[derive(Debug)]
+pub(crate) struct Printer {
+    format: Format,
+    lines: SyncSender<String>,
+    dropped: Arc<AtomicU64>,
+    closed: oneshot::Receiver<()>,
+}
+
+impl Printer {
+    pub(crate) fn start(format: Format) -> Self {
+        let (lines, receiver) = sync_channel(WAITING);
+        let (end, closed) = oneshot::channel();
+        let dropped = Arc::new(AtomicU64::new(0));
+        let thread = Writer { format, lines: receiver, dropped: dropped.clone() };
+        std::thread::spawn(move || {
+            thread.run();
+            drop(end);
+        });
+        Self { format, lines, dropped, closed }
+    }
+
+    /// Writes a line with the time of now. One that finds 1,024 waiting is dropped and counted.
+    pub(crate) fn print(&self, line: &Line) {
+        if self.lines.try_send(line.render(self.format, now())).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns once nobody reads stdout any more.
+    pub(crate) async fn closed(&mut self) {
+        let _ = (&mut self.closed).await;
+    }
+
+    /// Waits until what was printed is written, or nobody reads it, or `patience` is over.
+    pub(crate) async fn finish(self, patience: Duration) {
+        drop(self.lines);
+        let _ = tokio::time::timeout(patience, self.closed).await;
+    }
+}
+
+struct Writer {
+    format: Format,
+    lines: Receiver<String>,
+    dropped: Arc<AtomicU64>,
+}
+
+impl Writer {
+    fn run(self) {
+        let mut stdout = std::io::stdout().lock();
+        while let Ok(mut text) = self.lines.recv() {
+            let missed = self.dropped.swap(0, Ordering::Relaxed);
+            if missed > 0 {
+                let line = Line::new("lagged", format!("{missed} events were not written"))
+                    .with("missed", missed);
+                text.push_str(&line.render(self.format, now()));
+            }
+            if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Microseconds since 1970.
+fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_event_for_people_and_for_programs() {
+        let line = Line::new("postgres_up", "db:5432").with("server", "db:5432");
+        assert_eq!(line.render(Format::Text, 1), "postgres up db:5432\n");
+        assert_eq!(
+            line.render(Format::Json, 1_700_000_000_000_001),
+            "{\"event\":\"postgres_up\",\"server\":\"db:5432\",\"ts\":1700000000000001}\n"
+        );
+        assert_eq!(Line::new("announced", "").render(Format::Text, 1), "announced\n");
+    }
+
+    #[test]
+    fn no_line_can_hold_another() {
+        let line = Line::new("heard", "x").with("payload", "a\n{\"event\":\"up\"}");
+        assert_eq!(line.render(Format::Json, 1).matches('\n').count(), 1);
+    }
+}
