@@ -148,8 +148,11 @@ impl Sink for Counter {
 /// Binaries of this many bytes are shared.
 const SHARED: usize = 4096;
 
+/// The bytes of the greatest integer of a BEAM (`BIG_ARITY_MAX`).
+pub(crate) const MAX_INTEGER: usize = 4_194_296;
+
 /// The greatest arity of a tuple in a BEAM (`MAX_ARITYVAL`).
-const MAX_ARITY: usize = (1 << 24) - 1;
+pub(crate) const MAX_ARITY: usize = (1 << 24) - 1;
 
 /// How many bytes these terms take, one after the other.
 pub(crate) fn encoded_len(terms: &[Term]) -> Result<u64, EncodeError> {
@@ -268,7 +271,7 @@ pub(crate) fn atom_bytes(atom: &Atom, sink: &mut impl Sink) {
     sink.put(text);
 }
 
-fn integer(value: i64, sink: &mut impl Sink) {
+pub(crate) fn integer(value: i64, sink: &mut impl Sink) {
     if let Ok(byte) = u8::try_from(value) {
         sink.put(&[tag::SMALL_INTEGER, byte]);
     } else if let Ok(word) = i32::try_from(value) {
@@ -301,6 +304,9 @@ fn big_integer(value: &BigInt, sink: &mut impl Sink) -> Result<(), EncodeError> 
         return Ok(());
     }
     let (sign, digits) = value.to_bytes_le();
+    if digits.len() > MAX_INTEGER {
+        return Err(EncodeError::TooLong { what: "an integer", len: digits.len() });
+    }
     match u8::try_from(digits.len()) {
         Ok(length) => sink.put(&[tag::SMALL_BIG, length]),
         Err(_) => header(sink, tag::LARGE_BIG, length("an integer", digits.len())?),

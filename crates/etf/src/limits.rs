@@ -8,6 +8,7 @@
 #[non_exhaustive]
 pub struct Limits {
     /// Levels of nesting; a term without any is at level 1. Default 512; more than [`Limits::MAX_DEPTH`] counts as that.
+    /// At most 8 of the levels may be keys of maps.
     pub depth: usize,
     /// Elements of all tuples, lists and maps (a pair counts as two) together. Default 2^25.
     pub elements: usize,

@@ -112,7 +112,7 @@ impl Map {
         match &mut self.index {
             Some(index) => index.add(self.items.as_chunks().0, position),
             None if position >= Self::FLAT => {
-                self.index = Index::build(self.pairs()).ok().map(Box::new)
+                self.index = Index::build(self.pairs()).ok().map(Box::new);
             }
             None => {}
         }

@@ -28,11 +28,11 @@ pub enum Term {
     /// `<<5:3>>`
     BitBinary(BitBinary),
     /// `[1,2,3]`, also `"abc"` in Erlang and `'abc'` in Elixir, which are lists of code points.
-    List(Vec<Term>),
+    List(Vec<Self>),
     /// `[1,2|3]`
     ImproperList(Box<ImproperList>),
     /// `{a,1}`
-    Tuple(Vec<Term>),
+    Tuple(Vec<Self>),
     /// `#{a => 1}`
     Map(Map),
     /// `<0.84.0>`

@@ -63,7 +63,7 @@ pub enum DecodeErrorKind {
     /// A reference of more than five words.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
-    /// The same key twice in a map.
+    /// The same key twice in a map, or the same field in a native record.
     #[error("a map has the same key twice")]
     DuplicateKey,
     /// A part of the term is not of the type that it must be, such as a pid whose node is not an atom.
@@ -72,6 +72,15 @@ pub enum DecodeErrorKind {
         /// What should stand there.
         expected: &'static str,
     },
+    /// A tuple of 2^24 elements or more, which no BEAM can hold.
+    #[error("a tuple of {arity} elements is too large")]
+    Arity {
+        /// Its elements.
+        arity: usize,
+    },
+    /// An integer of more than 4,194,296 bytes, which no BEAM can hold.
+    #[error("an integer is too large")]
+    Integer,
     /// More levels of nesting than [`Limits::depth`](crate::Limits::depth).
     #[error("the term is nested deeper than the limit")]
     Depth,

@@ -3,6 +3,7 @@
 mod budget;
 mod cursor;
 mod error;
+mod opaque;
 mod open;
 mod scalar;
 
@@ -12,6 +13,7 @@ use self::budget::Budget;
 use self::cursor::Cursor;
 pub use self::error::{DecodeError, DecodeErrorKind};
 use self::open::{Kind, Open};
+use crate::encode::MAX_ARITY;
 use crate::{Atom, Limits, Term, tag};
 
 /// Decodes one term with its leading 131; nothing may follow it.
@@ -56,6 +58,9 @@ enum Step {
     Value(Term),
     Open(Open),
 }
+
+/// How many of the levels may be keys of maps: a key is compared and hashed again at each of them.
+const MAX_KEYS: usize = 8;
 
 type Result<T, E = DecodeErrorKind> = std::result::Result<T, E>;
 
@@ -144,9 +149,10 @@ impl<'a> Decoder<'a> {
                 open.missing -= 1;
                 match self.step(pending + open.missing)? {
                     Step::Value(term) => open.items.push(term),
-                    Step::Open(inner) => {
+                    Step::Open(mut inner) => {
+                        inner.keys = open.keys + usize::from(open.is_at_key());
                         // The new one stands at level `outer.len() + 2`.
-                        if outer.len() + 2 > self.max_depth {
+                        if outer.len() + 2 > self.max_depth || inner.keys > MAX_KEYS {
                             return Err(DecodeErrorKind::Depth);
                         }
                         pending += open.missing;
@@ -178,31 +184,27 @@ impl<'a> Decoder<'a> {
                 let pairs = self.cursor.length()?;
                 (Kind::Map, pairs.checked_mul(2).ok_or(DecodeErrorKind::Truncated)?)
             }
-            tag::NEW_FUN => return self.open_fun(pending).map(Step::Open),
+            tag::NEW_FUN => (Kind::Fun, self.fun_header()?),
+            tag::RECORD => (Kind::Record, self.record_header()?),
             tag::STRING => return self.string().map(Step::Value),
             _ => return self.scalar(tag).map(Step::Value),
         };
-        self.open(kind, count, pending).map(Step::Open)
-    }
-
-    fn open(&mut self, kind: Kind, count: usize, pending: usize) -> Result<Open> {
-        let items = self.reserve(count, pending)?;
-        Ok(Open {
+        self.check_room(count, pending)?;
+        if matches!(kind, Kind::Tuple) && count > MAX_ARITY {
+            return Err(DecodeErrorKind::Arity { arity: count });
+        }
+        self.budget.elements(count)?;
+        Ok(Step::Open(Open {
             kind,
-            items,
+            items: Vec::with_capacity(count),
             missing: count,
             start: self.cursor.marked(),
             header_refs: self.header_refs,
-        })
+            keys: 0,
+        }))
     }
 
-    /// Room for that many elements, if the bytes can hold them besides those that are pending.
-    fn reserve(&mut self, count: usize, pending: usize) -> Result<Vec<Term>> {
-        self.check_room(count, pending)?;
-        self.budget.elements(count)?;
-        Ok(Vec::with_capacity(count))
-    }
-
+    /// Whether the bytes can hold that many elements besides those that are pending.
     fn check_room(&self, count: usize, pending: usize) -> Result<()> {
         match count.checked_add(pending) {
             Some(needed) if needed <= self.cursor.remaining() => Ok(()),

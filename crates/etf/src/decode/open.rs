@@ -1,7 +1,6 @@
 use super::{DecodeErrorKind, Decoder, Result};
-use crate::encode::{encoded_len, write_all};
 use crate::term::ImproperList;
-use crate::{Fun, Map, Term, tag};
+use crate::{Fun, Map, Record, Term, tag};
 
 /// A term that has others inside, of which some are still to be read.
 pub(super) struct Open {
@@ -13,6 +12,8 @@ pub(super) struct Open {
     pub(super) start: usize,
     /// How many header references had been read before.
     pub(super) header_refs: usize,
+    /// Of how many maps it is (in) a key.
+    pub(super) keys: usize,
 }
 
 #[derive(Clone, Copy)]
@@ -26,6 +27,15 @@ pub(super) enum Kind {
     Map,
     /// Module, old index, old uniq, pid, then the free variables.
     Fun,
+    /// Module, name, the names of the fields, their values.
+    Record,
+}
+
+impl Open {
+    /// Whether the element that was begun last is the key of a map.
+    pub(super) const fn is_at_key(&self) -> bool {
+        matches!(self.kind, Kind::Map) && self.items.len().is_multiple_of(2)
+    }
 }
 
 impl Decoder<'_> {
@@ -47,7 +57,8 @@ impl Decoder<'_> {
                 self.cursor.mark_at(open.start);
                 DecodeErrorKind::DuplicateKey
             })?),
-            Kind::Fun => Term::Fun(self.fun(open, items)?),
+            Kind::Fun => Term::Fun(Fun(self.fun(open, &items)?)),
+            Kind::Record => Term::Record(Record(self.record(open, &items)?)),
         }))
     }
 
@@ -87,55 +98,5 @@ impl Decoder<'_> {
                 Ok(false)
             }
         }
-    }
-}
-
-/// What stands before the elements of a fun: tag, size, arity, uniq, index, number of free variables.
-const FUN_HEADER: usize = 1 + 4 + 1 + 16 + 4 + 4;
-
-/// What of that stands after the size.
-const FUN_FIXED: usize = 1 + 16 + 4 + 4;
-
-impl Decoder<'_> {
-    /// The start of a fun (NEW_FUN_EXT), up to its elements.
-    pub(super) fn open_fun(&mut self, pending: usize) -> Result<Open> {
-        let start = self.cursor.marked();
-        self.cursor.u32()?; // the size is checked when the end is known
-        self.cursor.take(FUN_FIXED - 4)?;
-        let free = self.cursor.length()?;
-        let count = free.checked_add(4).ok_or(DecodeErrorKind::Truncated)?;
-        self.cursor.mark_at(start);
-        self.open(Kind::Fun, count, pending)
-    }
-
-    /// The bytes of a fun that any other frame can carry.
-    ///
-    /// They are those of the input, unless it refers to the header of this frame or gives a wrong size (which OTP reads
-    /// over): then they are written again.
-    fn fun(&mut self, open: &Open, items: Vec<Term>) -> Result<Fun> {
-        if !matches!(
-            items.as_slice(),
-            [Term::Atom(_), Term::Int(_), Term::Int(_), Term::Pid(_), ..]
-        ) {
-            self.cursor.mark_at(open.start);
-            return Err(DecodeErrorKind::Expected { expected: "the parts of a fun" });
-        }
-        let wire = self.input.get(open.start..self.cursor.position()).unwrap_or_default();
-        let (header, _) = wire.split_at_checked(FUN_HEADER).ok_or(DecodeErrorKind::Truncated)?;
-        let size = |length: usize| u32::try_from(length - 1).map(u32::to_be_bytes);
-        let right_size = size(wire.len()).is_ok_and(|size| header.get(1..5) == Some(&size));
-        if right_size && self.header_refs == open.header_refs {
-            return Ok(Fun(self.keep(wire)?));
-        }
-        let elements = encoded_len(&items).map_err(|_| DecodeErrorKind::Memory)?;
-        let length = usize::try_from(elements).map_err(|_| DecodeErrorKind::Memory)?;
-        let length = length.checked_add(FUN_HEADER).ok_or(DecodeErrorKind::Memory)?;
-        self.budget.allocation(length)?;
-        let mut written = Vec::with_capacity(length);
-        written.push(tag::NEW_FUN);
-        written.extend(size(length).map_err(|_| DecodeErrorKind::Memory)?);
-        written.extend_from_slice(header.get(5..).unwrap_or_default());
-        write_all(&items, &mut written).map_err(|_| DecodeErrorKind::Memory)?;
-        Ok(Fun(written.into()))
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use num_bigint::{BigInt, Sign};
 
 use super::{DecodeErrorKind, Decoder, Result};
-use crate::encode::atom_bytes;
+use crate::encode::MAX_INTEGER;
 use crate::{Atom, BitBinary, Export, Pid, Port, Reference, Term, tag};
 
 /// Binaries shorter than this are copied out of the input.
@@ -134,6 +134,8 @@ impl Decoder<'_> {
         let mut low = [0; 8];
         if let Some(low) = low.get_mut(..significant) {
             low.copy_from_slice(digits);
+        } else if significant > MAX_INTEGER {
+            return Err(DecodeErrorKind::Integer);
         } else {
             self.budget.allocation(significant)?;
             return Ok(Term::from(BigInt::from_bytes_le(sign(negative), digits)));
@@ -185,19 +187,20 @@ impl Decoder<'_> {
         let (module, function) = (self.atom()?, self.atom()?);
         self.cursor.mark();
         let arity = match self.cursor.u8()? {
-            tag::SMALL_INTEGER => self.cursor.u8()?,
+            tag::SMALL_INTEGER => self.cursor.u8()?.into(),
+            tag::INTEGER => self.cursor.u32()?,
             _ => return Err(DecodeErrorKind::Expected { expected: "an arity" }),
         };
+        if arity > i32::MAX.unsigned_abs() {
+            return Err(DecodeErrorKind::Expected { expected: "an arity" });
+        }
         if self.header_refs == header_refs {
             let wire = self.input.get(start..self.cursor.position()).unwrap_or_default();
             return Ok(Term::Export(Export(self.keep(wire)?)));
         }
-        let mut wire = vec![tag::EXPORT];
-        atom_bytes(&module, &mut wire);
-        atom_bytes(&function, &mut wire);
-        wire.extend([tag::SMALL_INTEGER, arity]);
-        self.budget.allocation(wire.len())?;
-        Ok(Term::Export(Export(wire.into())))
+        let export = Export::new(&module, &function, arity);
+        self.budget.allocation(export.as_bytes().len())?;
+        Ok(Term::Export(export))
     }
 
     /// Bytes of the input: a slice of it, or a copy when it would keep much more alive than it needs.
@@ -223,6 +226,12 @@ fn finite(value: f64) -> Result<f64> {
 fn float_text(padded: &[u8]) -> Result<f64> {
     let end = padded.iter().position(|byte| *byte == 0).unwrap_or(padded.len());
     let text = padded.get(..end).and_then(|text| std::str::from_utf8(text).ok());
-    let text = text.filter(|text| text.contains('.')).ok_or(DecodeErrorKind::Float)?;
+    // `parse` alone would also take `inf`, `1` and `.5`, which OTP does not.
+    let has_digits = |text: &&str| {
+        let (whole, fraction) = text.split_once('.').unwrap_or_default();
+        whole.ends_with(|c: char| c.is_ascii_digit())
+            && fraction.starts_with(|c: char| c.is_ascii_digit())
+    };
+    let text = text.filter(has_digits).ok_or(DecodeErrorKind::Float)?;
     finite(text.parse().map_err(|_| DecodeErrorKind::Float)?)
 }

@@ -1,0 +1,295 @@
+//! As `inspect(term, limit: :infinity, printable_limit: :infinity)` prints.
+
+use std::fmt::{self, Display, Formatter, Write};
+
+use super::float::Short;
+use super::{as_char, integer, is_printable, separated, short_escape, words};
+use crate::{Atom, Map, Term};
+
+/// Prints a term in Elixir syntax; made by [`Term::elixir`].
+#[derive(Debug, Clone, Copy)]
+pub struct Elixir<'a>(&'a Term);
+
+impl Term {
+    /// Prints as Elixir's `inspect/1`, on one line and in full.
+    ///
+    /// Charlists are printed as from Elixir 1.15 on (`~c"abc"`). A struct is printed with all its fields, whatever its own
+    /// module makes of it; atoms with letters beyond Latin-1 are always quoted.
+    ///
+    /// ```
+    /// use etf::term;
+    /// let user = term!(#{(etf::Atom::from_static("__struct__")) => (etf::Atom::from_static("Elixir.User")), name => "Ada"});
+    /// assert_eq!(user.elixir().to_string(), r#"%User{name: "Ada"}"#);
+    /// assert_eq!(term!([{ok, nil}, {retry, 3}]).elixir().to_string(), "[ok: nil, retry: 3]");
+    /// ```
+    #[must_use]
+    pub const fn elixir(&self) -> Elixir<'_> {
+        Elixir(self)
+    }
+}
+
+impl Display for Elixir<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Term::Atom(value) => atom(value, f),
+            Term::Int(value) => value.fmt(f),
+            Term::BigInt(value) => integer(value, "0x", f),
+            Term::Float(value) => float(*value, f),
+            Term::Binary(bytes) => binary(bytes, f),
+            Term::BitBinary(bits) => {
+                let (last, whole) = bits.data().split_last().unwrap_or((&0, &[]));
+                f.write_str("<<")?;
+                whole.iter().try_for_each(|byte| write!(f, "{byte}, "))?;
+                write!(f, "{}::size({})>>", last >> (8 - bits.last_bits()), bits.last_bits())
+            }
+            Term::List(items) => list(items, f),
+            Term::ImproperList(list) => {
+                f.write_str("[")?;
+                terms(list.items(), f)?;
+                write!(f, " | {}]", Self(list.tail()))
+            }
+            Term::Tuple(items) => {
+                f.write_str("{")?;
+                terms(items, f)?;
+                f.write_str("}")
+            }
+            Term::Map(value) => map(value, f),
+            Term::Pid(pid) => write!(f, "#PID<{}.{}.{}>", pid.node.as_str(), pid.id, pid.serial),
+            Term::Port(port) => port.fmt(f),
+            Term::Reference(reference) => {
+                write!(f, "#Reference<{}", reference.node().as_str())?;
+                words(reference.words(), f)?;
+                f.write_str(">")
+            }
+            Term::Fun(fun) => match fun.parts() {
+                Some(fun) => {
+                    write!(f, "#Function<{}.{}/{} in ", fun.index, fun.old_uniq, fun.arity)?;
+                    atom(&fun.module, f)?;
+                    f.write_str(">")
+                }
+                None => f.write_str("#Function<>"),
+            },
+            Term::Export(export) => match export.parts() {
+                Some((module, function, arity)) => {
+                    f.write_str("&")?;
+                    atom(&module, f)?;
+                    f.write_str(".")?;
+                    callable(function.as_str(), f)?;
+                    write!(f, "/{arity}")
+                }
+                None => f.write_str("#Function<>"),
+            },
+            Term::Record(record) => record.fmt(f),
+        }
+    }
+}
+
+fn terms(items: &[Term], f: &mut Formatter<'_>) -> fmt::Result {
+    separated(f, ", ", items, |item, f| Elixir(item).fmt(f))
+}
+
+fn list(items: &[Term], f: &mut Formatter<'_>) -> fmt::Result {
+    if !items.is_empty() && items.iter().all(|item| as_char(item).is_some_and(is_ascii_printable)) {
+        f.write_str("~c")?;
+        return quoted(items.iter().filter_map(as_char), f);
+    }
+    f.write_str("[")?;
+    if !items.is_empty() && items.iter().all(|item| as_keyword(item).is_some()) {
+        separated(f, ", ", items.iter().filter_map(as_keyword), |(key, value), f| {
+            pair(key, value, f)
+        })?;
+    } else {
+        terms(items, f)?;
+    }
+    f.write_str("]")
+}
+
+fn map(map: &Map, f: &mut Formatter<'_>) -> fmt::Result {
+    let name =
+        map.get_atom("__struct__").and_then(Term::as_atom).filter(|name| is_alias(name.as_str()));
+    let is_hidden =
+        |key: &Term| name.is_some() && (key.is_atom("__struct__") || key.is_atom("__exception__"));
+    let shown = || map.iter().filter(|(key, _)| !is_hidden(key));
+    f.write_str("%")?;
+    if let Some(name) = name {
+        atom(name, f)?;
+    }
+    f.write_str("{")?;
+    if map.keys().all(|key| as_key(key).is_some()) {
+        separated(f, ", ", shown().filter_map(|(k, v)| Some((as_key(k)?, v))), |(k, v), f| {
+            pair(k, v, f)
+        })?;
+    } else {
+        separated(f, ", ", shown(), |(k, v), f| write!(f, "{} => {}", Elixir(k), Elixir(v)))?;
+    }
+    f.write_str("}")
+}
+
+/// `key: value`
+fn pair(key: &Atom, value: &Term, f: &mut Formatter<'_>) -> fmt::Result {
+    let text = key.as_str();
+    if is_identifier(text) || is_operator(text) {
+        f.write_str(text)?;
+    } else {
+        quoted(text.chars(), f)?;
+    }
+    write!(f, ": {}", Elixir(value))
+}
+
+/// The key and value of an element of a keyword list.
+fn as_keyword(item: &Term) -> Option<(&Atom, &Term)> {
+    if let [key, value] = item.as_tuple()? { Some((as_key(key)?, value)) } else { None }
+}
+
+/// The atom of a key that is written as `key:`; names of modules are not.
+fn as_key(key: &Term) -> Option<&Atom> {
+    key.as_atom().filter(|atom| !atom.as_str().starts_with("Elixir."))
+}
+
+fn atom(atom: &Atom, f: &mut Formatter<'_>) -> fmt::Result {
+    let text = atom.as_str();
+    match text {
+        "true" | "false" | "nil" => f.write_str(text),
+        "Elixir" => f.write_str("Elixir"),
+        _ if is_alias(text) => f.write_str(text.strip_prefix("Elixir.").unwrap_or(text)),
+        _ if is_identifier(text) || is_operator(text) => write!(f, ":{text}"),
+        _ => {
+            f.write_str(":")?;
+            quoted(text.chars(), f)
+        }
+    }
+}
+
+/// The name of a function after the dot of a call.
+fn callable(text: &str, f: &mut Formatter<'_>) -> fmt::Result {
+    let is_variable =
+        is_identifier(text) && !text.contains('@') && !text.starts_with(|c: char| c.is_uppercase());
+    if is_variable || is_callable_operator(text) {
+        f.write_str(text)
+    } else {
+        quoted(text.chars(), f)
+    }
+}
+
+/// `Elixir.Foo.Bar1`
+fn is_alias(text: &str) -> bool {
+    text.strip_prefix("Elixir.").is_some_and(|aliases| {
+        aliases.split('.').all(|alias| {
+            alias.starts_with(|c: char| c.is_ascii_uppercase())
+                && alias.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        })
+    })
+}
+
+/// What needs no quotes after a colon: letters, digits, `_` and `@`, then perhaps `?` or `!`.
+fn is_identifier(text: &str) -> bool {
+    let is_letter = |c: char| {
+        c.is_ascii_alphabetic() || c == '_' || matches!(c, 'À'..='ÿ') && c != '×' && c != '÷'
+    };
+    let text = text.strip_suffix(['?', '!']).unwrap_or(text);
+    text.starts_with(is_letter)
+        && text.chars().all(|c| is_letter(c) || c.is_ascii_digit() || c == '@')
+}
+
+/// The operators that need no quotes after a colon.
+fn is_operator(text: &str) -> bool {
+    matches!(text, "%" | "." | "->" | ".." | "..//" | "..." | "{}" | "%{}" | "<<>>" | "@")
+        || is_callable_operator(text) && !matches!(text, "::" | "<|>" | "^^^" | "~~~")
+}
+
+/// The operators that need no quotes after the dot of a call.
+fn is_callable_operator(text: &str) -> bool {
+    matches!(
+        text,
+        "!" | "&"
+            | "*"
+            | "+"
+            | "-"
+            | "/"
+            | "<"
+            | "="
+            | ">"
+            | "^"
+            | "|"
+            | "@"
+            | "!="
+            | "&&"
+            | "**"
+            | "++"
+            | "--"
+            | "<-"
+            | "<="
+            | "<>"
+            | "<~"
+            | "=="
+            | "=~"
+            | ">="
+            | "\\\\"
+            | "|>"
+            | "||"
+            | "~>"
+            | "::"
+            | "!=="
+            | "&&&"
+            | "+++"
+            | "---"
+            | "<<<"
+            | "<<~"
+            | "<~>"
+            | "==="
+            | ">>>"
+            | "|||"
+            | "~>>"
+            | "<|>"
+            | "^^^"
+            | "~~~"
+    )
+}
+
+/// Elixir prints integers in full up to 10^16.
+fn float(value: f64, f: &mut Formatter<'_>) -> fmt::Result {
+    if (1.0..1.0e16).contains(&value.abs()) && value.fract() == 0.0 {
+        write!(f, "{value:.1}")
+    } else {
+        Short(value).fmt(f)
+    }
+}
+
+fn binary(bytes: &[u8], f: &mut Formatter<'_>) -> fmt::Result {
+    match std::str::from_utf8(bytes) {
+        Ok(text) if text.chars().all(|c| is_printable(c) || matches!(c, '\u{7}' | '\u{7f}')) => {
+            quoted(text.chars(), f)
+        }
+        _ => {
+            f.write_str("<<")?;
+            separated(f, ", ", bytes, u8::fmt)?;
+            f.write_str(">>")
+        }
+    }
+}
+
+/// What `List.ascii_printable?/1` takes.
+fn is_ascii_printable(c: char) -> bool {
+    matches!(c, ' '..='~' | '\u{7}'..='\u{d}' | '\u{1b}' | '\u{7f}')
+}
+
+fn quoted(chars: impl Iterator<Item = char>, f: &mut Formatter<'_>) -> fmt::Result {
+    let mut chars = chars.peekable();
+    f.write_str("\"")?;
+    while let Some(c) = chars.next() {
+        match c {
+            '"' | '\\' => write!(f, "\\{c}")?,
+            '#' if chars.peek() == Some(&'{') => f.write_str("\\#")?,
+            '\u{7}' => f.write_str("\\a")?,
+            '\0' => f.write_str("\\0")?,
+            '\u{feff}' => f.write_str("\\uFEFF")?,
+            _ => match short_escape(c) {
+                Some(letter) => write!(f, "\\{letter}")?,
+                None if is_printable(c) => f.write_char(c)?,
+                None if u32::from(c) < 0x100 => write!(f, "\\x{:02X}", u32::from(c))?,
+                None => write!(f, "\\x{{{:X}}}", u32::from(c))?,
+            },
+        }
+    }
+    f.write_str("\"")
+}
