@@ -7,22 +7,22 @@ defmodule Member do
   `channel_name`, `heartbeat_interval`.
   """
 
-  use Supervisor
+  use GenServer
 
   @published LibclusterPostgres.Strategy
+  @pause 1_000
 
   @doc "Starts the member with the options in the environment, says which strategy runs, and never returns."
   def run do
     options = from_environment()
-    {:ok, supervisor} = start(options)
+    {:ok, member} = start(options)
     IO.puts("#{node()} runs #{describe(strategy())} on channel #{inspect(options[:channel_name])}")
 
     :ok = :net_kernel.monitor_nodes(true, node_type: :all)
-    monitor = Process.monitor(supervisor)
-    report(monitor)
+    report(Process.monitor(member))
   end
 
-  @doc "Starts the strategy under a supervisor."
+  @doc "Starts the strategy, and again whenever it ends."
   def start(options) do
     {:ok, _} = Application.ensure_all_started(:crypto)
 
@@ -31,11 +31,8 @@ defmodule Member do
       {:ok, _} = Application.ensure_all_started(:postgrex)
     end
 
-    # Not linked to the caller: who starts a member over rpc goes away at once.
-    with {:ok, supervisor} <- Supervisor.start_link(__MODULE__, options, name: __MODULE__) do
-      Process.unlink(supervisor)
-      {:ok, supervisor}
-    end
+    # Not linked to the caller: who starts a member from elsewhere goes away at once.
+    GenServer.start(__MODULE__, options, name: __MODULE__)
   end
 
   @doc "The strategy that runs: the published one where it was compiled in."
@@ -45,17 +42,33 @@ defmodule Member do
 
   @impl true
   def init(options) do
-    child =
-      if strategy() == @published do
-        topologies = [member: [strategy: @published, config: options]]
-        {Cluster.Supervisor, [topologies, [name: Member.ClusterSupervisor]]}
-      else
-        {Member.StandIn, options}
-      end
-
-    # The published strategy ends while Postgres is away; a member outlives that.
-    Supervisor.init([child], strategy: :one_for_one, max_restarts: 1_000, max_seconds: 5)
+    Process.flag(:trap_exit, true)
+    {:ok, options, {:continue, :start}}
   end
+
+  @impl true
+  def handle_continue(:start, options) do
+    {:ok, _} = start_strategy(strategy(), options)
+    {:noreply, options}
+  end
+
+  # The published strategy may end while Postgres is away; a member outlives that.
+  @impl true
+  def handle_info({:EXIT, _, reason}, options) do
+    IO.puts("the strategy ended: #{inspect(reason)}")
+    Process.send_after(self(), :start, @pause)
+    {:noreply, options}
+  end
+
+  def handle_info(:start, options), do: {:noreply, options, {:continue, :start}}
+
+  defp start_strategy(@published, options) do
+    topologies = [member: [strategy: @published, config: options]]
+    # By a name that the compiler does not look for.
+    Module.concat(Cluster, Supervisor).start_link([topologies, [name: Member.ClusterSupervisor]])
+  end
+
+  defp start_strategy(Member.StandIn, options), do: Member.StandIn.start_link(options)
 
   defp describe(@published), do: "libcluster_postgres #{version(:libcluster_postgres)}"
   defp describe(Member.StandIn), do: "the stand-in for libcluster_postgres"
@@ -76,7 +89,7 @@ defmodule Member do
         report(monitor)
 
       {:DOWN, ^monitor, :process, _, reason} ->
-        IO.puts("the strategy's supervisor ended: #{inspect(reason)}")
+        IO.puts("the member ended: #{inspect(reason)}")
         System.halt(1)
     end
   end

@@ -4,9 +4,9 @@
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Result, ensure};
 
-use crate::compose::{Compose, MEMBERS, POSTGRES, RUST, up_according_to, wait};
+use crate::compose::{Compose, MEMBERS, POSTGRES, RUST, wait};
 use crate::demo::{Cluster, connected};
 use crate::host;
 
@@ -20,7 +20,7 @@ const TESTS: &[Test] = &[
     ("is_pinged_and_pings", is_pinged_and_pings),
     ("answers_a_message", answers_a_message),
     ("keeps_its_links_when_postgres_restarts", keeps_its_links_when_postgres_restarts),
-    ("finds_a_restarted_beam_node_again", finds_a_restarted_beam_node_again),
+    ("finds_restarted_beam_nodes_again", finds_restarted_beam_nodes_again),
     ("is_found_again_after_a_kill", is_found_again_after_a_kill),
 ];
 
@@ -122,21 +122,24 @@ fn keeps_its_links_when_postgres_restarts(compose: &Compose) -> Result<()> {
     Ok(())
 }
 
-fn finds_a_restarted_beam_node_again(compose: &Compose) -> Result<()> {
-    let before = whole(compose)?;
-    let [first, _] = MEMBERS;
-    let Some(member) = before.members.iter().find(|member| member.service == first) else {
-        bail!("{first} is not in the cluster")
-    };
-    let count = compose.events()?.len();
-    compose.run(&["restart", first])?;
-    whole(compose)?;
-    let events = compose.events()?;
-    let down =
-        |event: &&serde_json::Value| event["event"] == "down" && event["node"] == *member.name;
-    ensure!(events.get(count..).unwrap_or_default().iter().any(|event| down(&event)), "no down");
-    ensure!(up_according_to(&events).contains(&member.name), "not up again");
-    Ok(())
+/// One after the other. The published strategy may have ended for good with Postgres' restart; a restart heals that too.
+fn finds_restarted_beam_nodes_again(compose: &Compose) -> Result<()> {
+    for service in MEMBERS {
+        let name = compose.member(service)?.name;
+        let count = compose.events()?.len();
+        compose.run(&["restart", service])?;
+        wait(DEADLINE, "the restarted node", || {
+            let events = compose.events()?;
+            let since = events.get(count..).unwrap_or_default();
+            for kind in ["down", "up"] {
+                let wanted =
+                    since.iter().any(|event| event["event"] == kind && event["node"] == *name);
+                ensure!(wanted, "no {kind} for {name}");
+            }
+            Ok(())
+        })?;
+    }
+    whole(compose).map(drop)
 }
 
 fn is_found_again_after_a_kill(compose: &Compose) -> Result<()> {
