@@ -64,6 +64,12 @@ impl Fun {
         Some(self.parts()?.arity)
     }
 
+    /// Its number among the funs of the module.
+    #[must_use]
+    pub fn index(&self) -> Option<u32> {
+        Some(self.parts()?.index)
+    }
+
     /// The process that made it.
     #[must_use]
     pub fn creator(&self) -> Option<Pid> {

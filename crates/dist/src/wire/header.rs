@@ -1,0 +1,197 @@
+//! Distribution headers: which atoms the terms of a frame refer to, and which part of a message the frame is
+//! (`erl_ext_dist`, "Distribution Header"; `erts_prepare_dist_ext` in OTP's `external.c`).
+
+use std::sync::Arc;
+
+use etf::{Atom, AtomError};
+
+/// Leads every frame that has a header.
+const VERSION: u8 = 131;
+
+/// A whole message.
+const NORMAL: u8 = 68;
+
+/// The first fragment of a message: control tuple and the start of the payload.
+const FIRST_FRAGMENT: u8 = 69;
+
+/// A later fragment of a message.
+const FRAGMENT: u8 = 70;
+
+/// Slots of an atom cache: 8 segments of 256.
+const SLOTS: usize = 2048;
+
+/// In the half byte of a reference: the atom follows and goes into the slot.
+const NEW_ENTRY: u8 = 8;
+
+/// In the half byte of a reference: the segment of the slot.
+const SEGMENT: u8 = 7;
+
+/// In the half byte after the last reference: all lengths in this header have two bytes.
+const LONG_ATOMS: u8 = 1;
+
+/// What leads a frame.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Header {
+    /// The frame is a whole message.
+    Normal {
+        /// What tag 82 refers to in its terms.
+        atoms: Arc<[Atom]>,
+    },
+    /// The frame is the first fragment of a message.
+    First {
+        /// Which of the messages that are being put together it belongs to.
+        part: Part,
+        /// What tag 82 refers to in the terms of the whole message.
+        atoms: Arc<[Atom]>,
+    },
+    /// The frame is a later fragment of a message.
+    Continuation {
+        /// Which of the messages that are being put together it belongs to.
+        part: Part,
+    },
+}
+
+/// The place of a fragment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Part {
+    /// The message: unique among those in progress on the connection.
+    pub(crate) sequence: u64,
+    /// Counts down to 1, which is the last fragment.
+    pub(crate) fragment: u64,
+}
+
+/// Why the start of a frame is no header. The connection cannot go on: the caches differ now.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub(crate) enum HeaderError {
+    /// The frame ends inside the header.
+    #[error("the distribution header is cut short")]
+    Truncated,
+    /// The frame starts with something else.
+    #[error("a frame starts with {first} {second} and not with a distribution header")]
+    NoHeader {
+        /// Its first byte.
+        first: u8,
+        /// Its second byte.
+        second: u8,
+    },
+    /// Fragments are counted down to 1.
+    #[error("a fragment has the number 0")]
+    FragmentZero,
+    /// A reference to a slot into which no atom was put on this connection.
+    #[error("slot {slot} of the atom cache is not set")]
+    UnsetSlot {
+        /// Segment * 256 + index.
+        slot: usize,
+    },
+    /// The text of an atom is not UTF-8.
+    #[error("an atom in the distribution header is not valid UTF-8")]
+    AtomEncoding,
+    /// The text of an atom is too long.
+    #[error("an atom in the distribution header: {0}")]
+    Atom(#[from] AtomError),
+}
+
+/// The atoms that the peer has sent on one connection, by slot.
+#[derive(Debug, Default)]
+pub(crate) struct AtomCache {
+    /// Empty until the first header with an atom in it; then one for each slot.
+    slots: Vec<Option<Atom>>,
+}
+
+impl AtomCache {
+    /// A cache in which no slot is set.
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Reads the header of a frame: the header, and what follows it.
+    ///
+    /// # Errors
+    /// When the frame does not start with a header, or that is malformed.
+    pub(crate) fn read<'f>(&mut self, frame: &'f [u8]) -> Result<(Header, &'f [u8]), HeaderError> {
+        let mut rest = Rest(frame);
+        let header = match rest.array()? {
+            [VERSION, NORMAL] => Header::Normal { atoms: self.atoms(&mut rest)? },
+            [VERSION, FIRST_FRAGMENT] => {
+                let part = Part::read(&mut rest)?;
+                Header::First { part, atoms: self.atoms(&mut rest)? }
+            }
+            [VERSION, FRAGMENT] => Header::Continuation { part: Part::read(&mut rest)? },
+            [first, second] => return Err(HeaderError::NoHeader { first, second }),
+        };
+        Ok((header, rest.0))
+    }
+
+    /// Reads the references of a header and resolves them.
+    fn atoms(&mut self, rest: &mut Rest<'_>) -> Result<Arc<[Atom]>, HeaderError> {
+        let [count] = rest.array()?;
+        if count == 0 {
+            // Not even the flags follow.
+            return Ok(Arc::default());
+        }
+        let flags = rest.take(usize::from(count) / 2 + 1)?;
+        let long_atoms = half_byte(flags, count.into()) & LONG_ATOMS != 0;
+        (0..usize::from(count))
+            .map(|at| self.atom(half_byte(flags, at), long_atoms, rest))
+            .collect()
+    }
+
+    fn atom(&mut self, flags: u8, long: bool, rest: &mut Rest<'_>) -> Result<Atom, HeaderError> {
+        let [index] = rest.array()?;
+        let slot = usize::from(flags & SEGMENT) << 8 | usize::from(index);
+        if flags & NEW_ENTRY == 0 {
+            return self.slots.get(slot).cloned().flatten().ok_or(HeaderError::UnsetSlot { slot });
+        }
+        let length = if long {
+            u16::from_be_bytes(rest.array()?)
+        } else {
+            u8::from_be_bytes(rest.array()?).into()
+        };
+        let text = std::str::from_utf8(rest.take(length.into())?)
+            .map_err(|_| HeaderError::AtomEncoding)?;
+        let atom = Atom::new(text)?;
+        if self.slots.is_empty() {
+            self.slots.resize(SLOTS, None);
+        }
+        if let Some(place) = self.slots.get_mut(slot) {
+            *place = Some(atom.clone());
+        }
+        Ok(atom)
+    }
+}
+
+impl Part {
+    fn read(rest: &mut Rest<'_>) -> Result<Self, HeaderError> {
+        let sequence = u64::from_be_bytes(rest.array()?);
+        match u64::from_be_bytes(rest.array()?) {
+            0 => Err(HeaderError::FragmentZero),
+            fragment => Ok(Self { sequence, fragment }),
+        }
+    }
+}
+
+/// The flags of one reference: the lower half of a byte for an even one, the upper for an odd one.
+fn half_byte(flags: &[u8], at: usize) -> u8 {
+    let both = flags.get(at / 2).copied().unwrap_or_default();
+    if at.is_multiple_of(2) { both & 0xf } else { both >> 4 }
+}
+
+/// What has not been read of a frame.
+struct Rest<'f>(&'f [u8]);
+
+impl<'f> Rest<'f> {
+    fn take(&mut self, count: usize) -> Result<&'f [u8], HeaderError> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or(HeaderError::Truncated)?;
+        self.0 = rest;
+        Ok(taken)
+    }
+
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], HeaderError> {
+        let (taken, rest) = self.0.split_first_chunk().ok_or(HeaderError::Truncated)?;
+        self.0 = rest;
+        Ok(*taken)
+    }
+}
+
+#[cfg(test)]
+mod tests;
