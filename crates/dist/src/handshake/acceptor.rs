@@ -184,7 +184,11 @@ impl AnonymousPeer {
         our_challenge: u32,
     ) -> (AwaitReply, [Vec<u8>; 2]) {
         let status = message::named(name.as_str(), creation);
-        let peer = NamedPeer { us: self.us, name, flags: self.flags, creation: Some(creation) };
+        // The flag must be set on both sides (`do_setnode` in `dist_util.erl` looks at what was negotiated),
+        // and takes the place of PUBLISHED (`publish_flag`).
+        let flags = self.us.flags.without(Flags::PUBLISHED).with(Flags::NAME_ME);
+        let us = Us { flags, ..self.us };
+        let peer = NamedPeer { us, name, flags: self.flags, creation: Some(creation) };
         let (next, challenge) = AwaitReply::after(peer, our_challenge);
         (next, [status, challenge])
     }

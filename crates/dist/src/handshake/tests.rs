@@ -141,8 +141,12 @@ fn both_establish_the_same() {
                 assert_eq!((&seen.local, seen.local_creation), (&ours.peer, ours.creation));
                 assert_eq!((&ours.peer, ours.creation), (&acceptor.name, 88));
                 assert_eq!(ours.flags, seen.flags);
-                assert_eq!(ours.peer_flags, theirs);
                 let anonymous = matches!(how, How::Anonymous);
+                assert_eq!(
+                    ours.peer_flags.without(Flags::NAME_ME),
+                    if anonymous { hidden } else { theirs }
+                );
+                assert_eq!(ours.flags.contains(Flags::NAME_ME), anonymous);
                 assert_eq!(ours.local != initiator.name, anonymous);
                 let both = mine == visible && theirs == visible && !anonymous;
                 assert_eq!((ours.visible, seen.visible), (both, both), "{how:?}");
