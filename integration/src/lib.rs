@@ -9,6 +9,7 @@ pub mod eventually;
 pub mod names;
 mod output;
 pub mod rust_node;
+pub mod world;
 
 pub use beam::{Beam, BeamOptions, Session};
 pub use elixir_node::{ElixirNode, MemberOptions};
@@ -16,3 +17,4 @@ pub use epmd::EpmdProcess;
 pub use eventually::eventually;
 pub use names::{free_port, unique};
 pub use rust_node::{Exit, RustNode};
+pub use world::{SOON, World, event, name_of};
