@@ -8,6 +8,7 @@ pub mod epmd;
 pub mod eventually;
 pub mod names;
 mod output;
+pub mod raw_peer;
 pub mod rust_node;
 pub mod world;
 
@@ -16,5 +17,6 @@ pub use elixir_node::{ElixirNode, MemberOptions};
 pub use epmd::EpmdProcess;
 pub use eventually::eventually;
 pub use names::{free_port, unique};
+pub use raw_peer::RawPeer;
 pub use rust_node::{Exit, RustNode};
 pub use world::{SOON, World, event, name_of};

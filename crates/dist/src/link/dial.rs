@@ -28,7 +28,14 @@ pub(crate) async fn dial(shared: Arc<Shared>, attempt: Attempt) {
         Ok(connected) => {
             connected.up(attempt, &shared);
         }
-        Err(error) => attempt.fail(error),
+        Err(error) => {
+            // Told nok: the peer's own attempt is on its way and will take this one's place.
+            let awaited = matches!(error, ConnectError::Handshake(HandshakeError::Nok))
+                && timeout(shared.route.step_time, attempt.superseded()).await.is_ok();
+            if !awaited {
+                attempt.fail(error);
+            }
+        }
     }
 }
 

@@ -1,0 +1,133 @@
+//! A peer that shakes hands properly and then sends whatever a test wants: for what no BEAM node
+//! would send.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use dist::handshake::{Established, Initiator, Local, Packets, Prefix, StatusOutcome};
+use dist::{Cookie, Flags, Node, NodeName};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+/// How long anything may take.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A connection to a Rust node, past the handshake.
+#[derive(Debug)]
+pub struct RawPeer {
+    stream: TcpStream,
+    unread: Vec<u8>,
+    /// What the handshake settled.
+    pub established: Established,
+}
+
+impl RawPeer {
+    /// Connects to `node` as `name`, offering `flags`.
+    ///
+    /// # Errors
+    /// When the node does not let the peer in.
+    pub async fn connect(node: &Node, name: &str, cookie: &str, flags: Flags) -> Result<Self> {
+        let addr = node.listen_addr().context("the node does not listen")?;
+        let mut stream = TcpStream::connect(addr).await?;
+        stream.set_nodelay(true)?;
+        let name: NodeName = name.parse()?;
+        let cookie = Cookie::new(cookie)?;
+        let local = Local { name: &name, flags, creation: 7, cookie: &cookie };
+        let mut packets = Packets::new(Prefix::Two);
+        let (state, first) = Initiator::start(local, node.name());
+        stream.write_all(&packets.frame(&first)).await?;
+        let status = packet(&mut stream, &mut packets).await?;
+        let state = match state.on_status(&status)? {
+            StatusOutcome::Continue(state) => state,
+            StatusOutcome::Alive(question) => {
+                let (state, answer) = question.answer(true);
+                stream.write_all(&packets.frame(&answer)).await?;
+                state.context("true is an answer")?
+            }
+            other => bail!("the status is {other:?}"),
+        };
+        let challenge = packet(&mut stream, &mut packets).await?;
+        let (state, reply) = state.on_challenge(&challenge, 1)?;
+        stream.write_all(&packets.frame(&reply)).await?;
+        let ack = packet(&mut stream, &mut packets).await?;
+        let established = state.on_ack(&ack)?;
+        Ok(Self { stream, unread: packets.into_rest(), established })
+    }
+
+    /// Sends a frame: the bytes behind the length.
+    ///
+    /// # Errors
+    /// When the connection is closed.
+    pub async fn send(&mut self, frame: &[u8]) -> Result<()> {
+        let length = u32::try_from(frame.len())?;
+        self.stream.write_all(&length.to_be_bytes()).await?;
+        Ok(self.stream.write_all(frame).await?)
+    }
+
+    /// Sends bytes as they are.
+    ///
+    /// # Errors
+    /// When the connection is closed.
+    pub async fn send_bytes(&mut self, bytes: &[u8]) -> Result<()> {
+        Ok(self.stream.write_all(bytes).await?)
+    }
+
+    /// The next frame that is no tick; `None` when the node closed the connection.
+    ///
+    /// # Errors
+    /// When nothing comes.
+    pub async fn receive(&mut self) -> Result<Option<Vec<u8>>> {
+        loop {
+            match self.receive_any().await? {
+                Some(frame) if frame.is_empty() => {}
+                frame => return Ok(frame),
+            }
+        }
+    }
+
+    /// The next frame, a tick being an empty one; `None` when the node closed the connection.
+    ///
+    /// # Errors
+    /// When nothing comes.
+    pub async fn receive_any(&mut self) -> Result<Option<Vec<u8>>> {
+        loop {
+            if let Some((length, rest)) = self.unread.split_first_chunk::<4>() {
+                let length = usize::try_from(u32::from_be_bytes(*length))?;
+                if rest.len() >= length {
+                    let frame = rest[..length].to_vec();
+                    self.unread.drain(..4 + length);
+                    return Ok(Some(frame));
+                }
+            }
+            let mut bytes = [0; 4096];
+            match timeout(PATIENCE, self.stream.read(&mut bytes)).await {
+                Err(_) => bail!("the node sent nothing for {PATIENCE:?}"),
+                // A reset is a close by somebody who had not read everything.
+                Ok(Ok(0) | Err(_)) => return Ok(None),
+                Ok(Ok(count)) => self.unread.extend_from_slice(&bytes[..count]),
+            }
+        }
+    }
+
+    /// Waits until the node closes the connection.
+    ///
+    /// # Errors
+    /// When it does not.
+    pub async fn closed(&mut self) -> Result<()> {
+        while self.receive().await?.is_some() {}
+        Ok(())
+    }
+}
+
+async fn packet(stream: &mut TcpStream, packets: &mut Packets) -> Result<Vec<u8>> {
+    loop {
+        if let Some(packet) = packets.next_packet()? {
+            return Ok(packet);
+        }
+        let mut bytes = [0; 1024];
+        let count = timeout(PATIENCE, stream.read(&mut bytes)).await.context("no answer")??;
+        ensure!(count > 0, "the node closed the connection during the handshake");
+        packets.feed(&bytes[..count]);
+    }
+}

@@ -1,0 +1,304 @@
+//! Peers that send what no node sends: their own link pays for it, nobody else does.
+
+use anyhow::Result;
+use bytes::Bytes;
+use dist::etf::{self, Atom, Encoder, Pid, Reference, Term, term};
+use dist::{DownReason, Flags, NodeEvent};
+use integration::{RawPeer, SOON, World, event, eventually, name_of, unique};
+use tokio::io::AsyncReadExt;
+use tokio::net::TcpStream;
+
+/// A frame of a control tuple and maybe a payload.
+fn frame(control: &Term, payload: Option<&Term>) -> Vec<u8> {
+    let mut encoder = Encoder::new();
+    encoder.bytes(&[112]);
+    encoder.version();
+    encoder.term(control).unwrap();
+    if let Some(payload) = payload {
+        encoder.version();
+        encoder.term(payload).unwrap();
+    }
+    encoder.finish().into_bytes().to_vec()
+}
+
+fn pid(node: &str, id: u32, creation: u32) -> Term {
+    Term::Pid(Pid { node: Atom::new(node).unwrap(), id, serial: 0, creation })
+}
+
+fn reference(node: &str, n: u32) -> Term {
+    Term::Reference(Reference::new(Atom::new(node).unwrap(), 7, &[n, 0, 0]).unwrap())
+}
+
+/// What a node answers, as a control tuple and a payload.
+fn read(frame: &[u8]) -> (Term, Option<Term>) {
+    assert_eq!(frame[0], 112);
+    let bytes = Bytes::copy_from_slice(&frame[1..]);
+    let limits = etf::Limits::default();
+    let mut decoder = etf::Decoder::new(&bytes, &[], &limits);
+    let control = decoder.term_with_version().unwrap();
+    let payload = (!decoder.is_empty()).then(|| decoder.term_with_version().unwrap());
+    (control, payload)
+}
+
+#[tokio::test]
+async fn what_is_malformed_closes_its_link_with_the_reason_and_no_other() -> Result<()> {
+    let world = World::new().await?;
+    let beam = world.beam("n").await?;
+    let node = world.node("rust")?.start().await?;
+    let _mailbox = node.register("sink")?;
+    node.connect(&name_of(&beam)?).await?;
+    let mut events = node.events();
+    let us = node.name().as_str();
+    for (what, bytes) in [
+        ("a length over the limit", vec![0xff, 0xff, 0xff, 0xff]),
+        ("a header that was not offered", vec![0, 0, 0, 3, 131, 68, 0]),
+        ("an unknown first byte", vec![0, 0, 0, 1, 7]),
+        ("no control message", vec![0, 0, 0, 1, 112]),
+        ("a control message cut short", vec![0, 0, 0, 4, 112, 131, 104, 3]),
+        ("a control message that is no tuple", vec![0, 0, 0, 4, 112, 131, 97, 1]),
+        ("an operation with wrong fields", with_length(&frame(&term!({1, 2, 3}), None))),
+        ("an unlink id of zero", {
+            let control = term!({35, 0, (pid("x@h", 1, 7)), (pid(us, 1, node.creation()))});
+            with_length(&frame(&control, None))
+        }),
+        ("a send without its message", {
+            let control = term!({6, (pid("x@h", 1, 7)), (Term::atom("")), sink});
+            with_length(&frame(&control, None))
+        }),
+        ("a payload without its version", {
+            let control = term!({6, (pid("x@h", 1, 7)), (Term::atom("")), sink});
+            let mut bytes = frame(&control, None);
+            bytes.push(97);
+            bytes.push(1);
+            with_length(&bytes)
+        }),
+    ] {
+        let name = format!("{}@127.0.0.1", unique("raw"));
+        let mut peer = RawPeer::connect(&node, &name, &world.cookie, Flags::OFFERED).await?;
+        peer.send_bytes(&bytes).await?;
+        peer.closed().await?;
+        let reason = event(&mut events, what, |event| match event {
+            NodeEvent::Down { node, reason } if node.as_str() == name => Some(reason),
+            _ => None,
+        })
+        .await?;
+        assert!(matches!(reason, DownReason::Malformed(_)), "{what}: {reason}");
+    }
+    assert_eq!(beam.eval(format!("net_adm:ping('{us}')")).await?, "pong");
+    assert_eq!(node.counts().links, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_malformed_message_costs_its_link_when_it_is_received() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.node("rust")?.start().await?;
+    let mut mailbox = node.register("sink")?;
+    let mut events = node.events();
+    let mut peer = RawPeer::connect(&node, "raw@127.0.0.1", &world.cookie, Flags::OFFERED).await?;
+    let control = term!({6, (pid("raw@127.0.0.1", 1, 7)), (Term::atom("")), sink});
+    let mut cut = frame(&control, Some(&term!([1, 2, 3])));
+    cut.pop();
+    peer.send(&frame(&control, Some(&term!(before)))).await?;
+    peer.send(&cut).await?;
+    assert_eq!(mailbox.recv().await.unwrap().term, Term::atom("before"));
+    tokio::select! {
+        message = mailbox.recv() => panic!("{message:?}"),
+        closed = peer.closed() => closed?,
+    }
+    let reason = event(&mut events, "down", |event| match event {
+        NodeEvent::Down { reason, .. } => Some(reason),
+        _ => None,
+    })
+    .await?;
+    assert!(matches!(reason, DownReason::Malformed(_)), "{reason}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn what_is_unknown_or_for_nobody_is_skipped_and_counted() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.node("rust")?.start().await?;
+    let us = node.name().as_str();
+    let me = "raw@127.0.0.1";
+    let mut peer = RawPeer::connect(&node, me, &world.cookie, Flags::OFFERED).await?;
+    let ours = |id| pid(us, id, node.creation());
+    let skipped = [
+        frame(&term!({38, 1, 2}), None),
+        frame(&term!({ 5 }), None),
+        frame(&term!({22, (pid(me, 1, 7)), (ours(99))}), Some(&term!(x))),
+        frame(&term!({22, (pid(me, 1, 7)), (pid(us, 99, 1))}), Some(&term!(older))),
+        frame(&term!({22, (pid(me, 1, 7)), (pid("third@h", 1, 1))}), Some(&term!(third))),
+        frame(&term!({6, (pid(me, 1, 7)), (Term::atom("")), nobody}), Some(&term!(x))),
+        frame(&term!({33, (pid(me, 1, 7)), (reference(us, 1))}), Some(&term!(x))),
+        frame(&term!({24, (pid(me, 1, 7)), (ours(99))}), Some(&term!(bye))),
+        frame(&term!({36, 5, (pid(me, 1, 7)), (ours(99))}), None),
+        frame(&term!({31, (reference(us, 1)), (ours(99)), 0, noproc}), None),
+        // From a process that is not the peer's, or of an older incarnation: no answer, since the
+        // answer would cost the link.
+        frame(&term!({1, (pid("third@h", 1, 7)), (ours(99))}), None),
+        frame(&term!({1, (pid(me, 1, 6)), (ours(99))}), None),
+        frame(&term!({19, (pid("third@h", 1, 7)), nobody, (reference(me, 1))}), None),
+    ];
+    for frame in &skipped {
+        peer.send(frame).await?;
+    }
+    // What comes back first is the answer to this, so nothing above was answered.
+    peer.send(&frame(&term!({19, (pid(me, 1, 7)), nobody, (reference(me, 2))}), None)).await?;
+    let (control, payload) = read(&peer.receive().await?.unwrap());
+    assert_eq!(control, term!({28, nobody, (pid(me, 1, 7)), (reference(me, 2))}));
+    assert_eq!(payload, Some(Term::atom("noproc")));
+    let counters = node.link_counters(&me.parse()?).unwrap();
+    assert_eq!(counters.skipped, u64::try_from(skipped.len())?);
+    Ok(())
+}
+
+#[tokio::test]
+async fn links_unlinks_and_spawns_are_answered_in_the_form_the_peer_takes() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.node("rust")?.start().await?;
+    let us = node.name().as_str();
+    let me = "raw@127.0.0.1";
+    let full = Flags::OFFERED;
+    let plain = Flags::MANDATORY.with(Flags::UNLINK_ID).with(Flags::SPAWN);
+    let (mine, dead) = (pid(me, 1, 7), pid(us, 99, node.creation()));
+    for (flags, exit, down) in [
+        (
+            full,
+            (term!({24, (dead.clone()), (mine.clone())}), Some(Term::atom("noproc"))),
+            (
+                term!({28, (dead.clone()), (mine.clone()), (reference(me, 1))}),
+                Some(Term::atom("noproc")),
+            ),
+        ),
+        (
+            plain,
+            (term!({3, (dead.clone()), (mine.clone()), noproc}), None),
+            (term!({21, (dead.clone()), (mine.clone()), (reference(me, 1)), noproc}), None),
+        ),
+    ] {
+        let mut peer = RawPeer::connect(&node, me, &world.cookie, flags).await?;
+        peer.send(&frame(&term!({1, (mine.clone()), (dead.clone())}), None)).await?;
+        assert_eq!(read(&peer.receive().await?.unwrap()), exit);
+        peer.send(&frame(&term!({19, (mine.clone()), (dead.clone()), (reference(me, 1))}), None))
+            .await?;
+        assert_eq!(read(&peer.receive().await?.unwrap()), down);
+        let id = Term::from(u64::MAX);
+        peer.send(&frame(&term!({35, (id.clone()), (mine.clone()), (dead.clone())}), None)).await?;
+        let ack = term!({36, (id), (dead.clone()), (mine.clone())});
+        assert_eq!(read(&peer.receive().await?.unwrap()), (ack, None));
+        let spawn = term!({29, (reference(me, 5)), (mine.clone()), (mine.clone()), {erlang, node, 0}, [monitor]});
+        peer.send(&frame(&spawn, Some(&term!([])))).await?;
+        let reply = term!({31, (reference(me, 5)), (mine.clone()), 0, notsup});
+        assert_eq!(read(&peer.receive().await?.unwrap()), (reply, None));
+        drop(peer);
+        eventually(SOON, "no link", async || node.counts().slots == 0).await?;
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_call_with_a_tag_of_any_shape_gets_it_back() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.node("rust")?.start().await?;
+    let me = "raw@127.0.0.1";
+    let mut peer = RawPeer::connect(&node, me, &world.cookie, Flags::OFFERED).await?;
+    let mine = pid(me, 1, 7);
+    for tag in [
+        reference(me, 1),
+        term!([alias | (reference(me, 1))]),
+        term!([[alias | (reference(me, 1))] | (reference(me, 2))]),
+        term!({(reference(me, 1)), (Term::atom("x@h"))}),
+        term!([]),
+        term!(#{a => 1}),
+    ] {
+        let control = term!({6, (mine.clone()), (Term::atom("")), net_kernel});
+        let call = term!({(Term::atom("$gen_call")), {(mine.clone()), (tag.clone())}, {is_auth, (Term::atom("raw@127.0.0.1"))}});
+        peer.send(&frame(&control, Some(&call))).await?;
+        let (control, payload) = read(&peer.receive().await?.unwrap());
+        assert_eq!(control.as_tuple().unwrap()[2], mine);
+        assert_eq!(payload, Some(term!({(tag), yes})));
+    }
+    // Messages in no form that anybody sends leave the link as it is.
+    for message in [
+        term!(1),
+        term!({(Term::atom("$gen_call")), 1, 2}),
+        term!({(Term::atom("$gen_call")), {1, 2}, 3}),
+        term!({}),
+    ] {
+        for name in ["net_kernel", "rex"] {
+            let control = term!({6, (mine.clone()), (Term::atom("")), (Term::atom(name))});
+            peer.send(&frame(&control, Some(&message))).await?;
+        }
+    }
+    let control = term!({6, (mine.clone()), (Term::atom("")), rex});
+    peer.send(&frame(&control, Some(&term!({(mine.clone()), features_request})))).await?;
+    let (_, payload) = read(&peer.receive().await?.unwrap());
+    let us = Term::Atom(node.name().into());
+    assert_eq!(payload, Some(term!({features_reply, (us), [erpc]})));
+    Ok(())
+}
+
+#[tokio::test]
+async fn half_open_connections_are_bounded_and_do_not_keep_others_out() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.node("rust")?.start().await?;
+    let beam = world.beam("n").await?;
+    let addr = node.listen_addr().unwrap();
+    let mut idle = Vec::new();
+    for _ in 0..200 {
+        idle.push(TcpStream::connect(addr).await?);
+    }
+    assert_eq!(beam.eval(format!("net_adm:ping('{}')", node.name())).await?, "pong");
+    // All but the newest 64 were closed to make room.
+    let mut closed = 0;
+    for stream in &mut idle {
+        let mut byte = [0];
+        if let Ok(Ok(0) | Err(_)) =
+            tokio::time::timeout(std::time::Duration::from_millis(5), stream.read(&mut byte)).await
+        {
+            closed += 1;
+        }
+    }
+    assert!(closed >= 200 - 64, "{closed} closed");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_handshake_that_stalls_is_ended() -> Result<()> {
+    let world = World::new().await?;
+    let node =
+        world.node("rust")?.setup_time(std::time::Duration::from_millis(300)).start().await?;
+    let mut stream = TcpStream::connect(node.listen_addr().unwrap()).await?;
+    let mut byte = [0];
+    assert_eq!(stream.read(&mut byte).await?, 0);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_mailbox_that_overflows_is_ended_with_a_reason() -> Result<()> {
+    let world = World::new().await?;
+    let beam = world.beam("n").await?;
+    let mut limits = dist::Limits::default();
+    limits.mailbox_messages = 100;
+    let node = world.node("rust")?.limits(limits).start().await?;
+    let mut mailbox = node.register("slow")?;
+    let session = beam.session();
+    let reason = session
+        .eval(format!(
+            "R = {{slow, '{}'}}, M = monitor(process, R), [R ! N || N <- lists:seq(1, 200)], \
+             receive {{'DOWN', M, _, _, Reason}} -> Reason after 5000 -> none end",
+            node.name()
+        ))
+        .await?;
+    assert_eq!(reason, "mailbox_full");
+    assert_eq!(mailbox.recv().await, None);
+    assert_eq!(beam.eval(format!("net_adm:ping('{}')", node.name())).await?, "pong");
+    Ok(())
+}
+
+fn with_length(frame: &[u8]) -> Vec<u8> {
+    let mut bytes = u32::try_from(frame.len()).unwrap().to_be_bytes().to_vec();
+    bytes.extend_from_slice(frame);
+    bytes
+}

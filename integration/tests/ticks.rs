@@ -1,0 +1,155 @@
+//! Links that stay up while nothing is said, and come down when nobody is there.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+use dist::etf::{Term, term};
+use dist::{DownReason, NodeEvent, NodeEvents};
+use futures::FutureExt;
+use integration::{Beam, SOON, World, event, name_of};
+use tokio::time::interval;
+
+/// A BEAM node closes after this much and a quarter without a byte from us.
+const TICK_TIME: u32 = 2;
+
+/// Three times what the other side would wait at most.
+const LONG: Duration = Duration::from_secs(8);
+
+/// Watches for a time in which no link may go down.
+async fn nothing_goes_down(events: &mut NodeEvents, time: Duration) -> Result<()> {
+    let end = Instant::now() + time;
+    let mut poll = interval(Duration::from_millis(50));
+    while Instant::now() < end {
+        poll.tick().await;
+        while let Some(event) = events.next().now_or_never().flatten() {
+            ensure!(!matches!(event, NodeEvent::Down { .. }), "{event:?}");
+        }
+    }
+    Ok(())
+}
+
+async fn ticking(world: &World, base: &str) -> Result<Beam> {
+    Beam::start(world.beam_options(base).net_ticktime(TICK_TIME)).await
+}
+
+#[tokio::test]
+async fn idle_and_one_sided_links_outlive_a_short_tick_time() -> Result<()> {
+    let world = World::new().await?;
+    let (idle, talking, listening) = tokio::try_join!(
+        ticking(&world, "idle"),
+        ticking(&world, "talking"),
+        ticking(&world, "listening")
+    )?;
+    let node = world.node("rust")?.start().await?;
+    let _mailbox = node.register("sink")?;
+    for beam in [&idle, &talking, &listening] {
+        node.connect(&name_of(beam)?).await?;
+    }
+    let mut events = node.events();
+    // One node streams to us and never has reason to tick.
+    let stream =
+        format!("spawn(fun F() -> {{sink, '{}'}} ! tick, timer:sleep(20), F() end)", node.name());
+    talking.eval(stream).await?;
+    // To one we stream.
+    let to = name_of(&listening)?;
+    let sender = tokio::spawn({
+        let node = node.clone();
+        async move {
+            let mut poll = interval(Duration::from_millis(20));
+            loop {
+                poll.tick().await;
+                node.send(("nobody", &to), term!(tick)).await?;
+            }
+            #[expect(unreachable_code, reason = "names the error's type")]
+            Ok::<(), dist::SendError>(())
+        }
+    });
+    nothing_goes_down(&mut events, LONG).await?;
+    ensure!(!sender.is_finished(), "the stream broke");
+    sender.abort();
+    for beam in [&idle, &talking, &listening] {
+        assert_eq!(beam.eval("nodes(connected)").await?, format!("['{}']", node.name()));
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_silent_but_living_peer_is_asked_and_kept() -> Result<()> {
+    let world = World::new().await?;
+    // It ticks every 15 s; we expect something every second.
+    let beam = world.beam("calm").await?;
+    let node = world.node("rust")?.tick_time(Duration::from_secs(1)).start().await?;
+    node.connect(&name_of(&beam)?).await?;
+    let mut events = node.events();
+    nothing_goes_down(&mut events, Duration::from_secs(5)).await?;
+    let counters = node.link_counters(&name_of(&beam)?).unwrap();
+    assert!(counters.frames_read >= 2, "it was asked and answered: {counters:?}");
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_frozen_peer_is_given_up() -> Result<()> {
+    let world = World::new().await?;
+    let beam = world.beam("frozen").await?;
+    let node = world.node("rust")?.tick_time(Duration::from_secs(1)).start().await?;
+    node.connect(&name_of(&beam)?).await?;
+    let mut events = node.events();
+    beam.freeze()?;
+    let reason = event(&mut events, "down", |event| match event {
+        NodeEvent::Down { reason, .. } => Some(reason),
+        _ => None,
+    })
+    .await?;
+    assert!(matches!(reason, DownReason::TickTimeout), "{reason}");
+    assert_eq!(node.counts().links, 0);
+    // It wakes up, notices, and is let in again.
+    beam.thaw()?;
+    beam.sees(node.name().as_str(), false, SOON).await?;
+    assert_eq!(beam.eval(format!("net_adm:ping('{}')", node.name())).await?, "pong");
+    Ok(())
+}
+
+#[tokio::test]
+async fn two_idle_rust_nodes_tick_seldom() -> Result<()> {
+    let world = World::without_epmd()?;
+    let a = world.node("a")?.tick_time(Duration::from_secs(2)).start().await?;
+    let b = world.node("b")?.tick_time(Duration::from_secs(2)).start().await?;
+    a.connect(b.name()).await?;
+    let mut events = a.events();
+    nothing_goes_down(&mut events, LONG).await?;
+    let counters = a.link_counters(b.name()).unwrap();
+    // A tick is 4 bytes; one is due every half second.
+    let ticks = counters.bytes_written / 4;
+    assert!((4..=40).contains(&ticks), "{ticks} ticks in {LONG:?}");
+    assert_eq!((counters.frames_read, counters.frames_written), (0, 0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_sender_waits_for_a_peer_that_does_not_read_and_is_told_of_its_end() -> Result<()> {
+    let world = World::new().await?;
+    let beam = world.beam("frozen").await?;
+    let other = world.beam("reading").await?;
+    let node = world.node("rust")?.tick_time(Duration::from_secs(4)).start().await?;
+    node.connect(&name_of(&beam)?).await?;
+    node.connect(&name_of(&other)?).await?;
+    beam.freeze()?;
+    let name = name_of(&beam)?;
+    let block = Term::Binary(vec![7; 100_000].into());
+    let mut sent = 0;
+    let refused = loop {
+        match node.try_send(("nobody", &name), block.clone()) {
+            Ok(()) => sent += 1,
+            Err(error) => break error,
+        }
+        tokio::task::yield_now().await;
+        ensure!(sent < 10_000, "a gigabyte was taken for a peer that does not read");
+    };
+    assert!(matches!(refused, dist::SendError::Busy(_)), "{refused}");
+    // Only the senders to that peer wait.
+    node.ping(&name_of(&other)?).await?;
+    let waiting = node.send(("nobody", &name), block).await.unwrap_err();
+    assert!(matches!(waiting, dist::SendError::LinkDown(_)), "{waiting}");
+    beam.thaw()?;
+    Ok(())
+}
