@@ -66,7 +66,8 @@ impl Wire {
     async fn receive(&mut self, step: Step) -> Result<Vec<u8>, HandshakeError> {
         let mut buffer = vec![0; self.portion];
         loop {
-            if let Ok(Some(message)) = self.packets.next_packet() {
+            let message = self.packets.next_packet().map_err(|error| step.too_large(error))?;
+            if let Some(message) = message {
                 return Ok(message);
             }
             let read = timeout(DEADLINE, self.stream.read(&mut buffer)).await;

@@ -82,8 +82,9 @@ impl Flags {
     /// What we offer: everything that our reader can read, and nothing else.
     ///
     /// [`PUBLISHED`](Self::PUBLISHED) is added by a visible node. Not yet read, so not offered:
-    /// [`FRAGMENTS`](Self::FRAGMENTS), [`DIST_HDR_ATOM_CACHE`](Self::DIST_HDR_ATOM_CACHE),
-    /// [`ALTACT_SIG`](Self::ALTACT_SIG) and [`NATIVE_RECORDS`](Self::NATIVE_RECORDS).
+    /// [`FRAGMENTS`](Self::FRAGMENTS) and [`DIST_HDR_ATOM_CACHE`](Self::DIST_HDR_ATOM_CACHE). Read,
+    /// but not yet tried with an OTP that has them: [`ALTACT_SIG`](Self::ALTACT_SIG) (28) and
+    /// [`NATIVE_RECORDS`](Self::NATIVE_RECORDS) (29).
     pub const OFFERED: Self = Self::MANDATORY_25
         .with(Self::MANDATORY_25_DIGEST)
         .with(Self::DIST_MONITOR)

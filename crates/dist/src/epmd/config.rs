@@ -21,7 +21,7 @@ pub struct Config {
     pub take_over: Duration,
     /// How long a taken name or a missing EPMD is waited out at the start. Default: 3 s.
     pub patience: Duration,
-    /// How long EPMD may take to answer. Default: 5 s.
+    /// How long EPMD may take to register us. Default: 5 s.
     pub timeout: Duration,
     /// How many connections the server has at most, registered nodes included. Default: 256.
     pub max_connections: usize,

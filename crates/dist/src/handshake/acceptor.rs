@@ -1,4 +1,32 @@
 //! The side that is dialled.
+//!
+//! ```text
+//!   new ──► Acceptor ──recv N or n──► NameReceived ──flags missing, bad name──► MissingFlags, BadName
+//!                                      │        │
+//!                             NamedPeer          AnonymousPeer
+//!              ┌───────────┬──────┴────┐          │           │
+//!          send nok,   send alive   send ok,   send named:  send not_allowed
+//!         not_allowed      │        ok_sim.       │           │
+//!              │           ▼           │          │        (close)
+//!           (close)   AwaitAlive       │          │
+//!                      │      │        │          │
+//!             recv false  recv true    │          │
+//!                      │      ▼        │          │
+//!                 (close)  AliveAccepted          │
+//!                             └────────┤ send N   │ send N
+//!                                      ▼          │
+//!            recv c (after n) ┌──► AwaitReply ◄───┘
+//!                             └────────┤
+//!                                   recv r ──wrong digest──► CookieRefused
+//!                                      ▼
+//!                            Done: send a, Established
+//! ```
+//!
+//! - recv X, send X: message X comes in, goes out. What to send after the name, [`decide`] says.
+//! - A name at the end of a line is the [`HandshakeError`] in which the machine ends. In every state
+//!   a message that does not fit ends in `Malformed`.
+//!
+//! [`decide`]: super::decide()
 
 use super::digest::Digest;
 use super::initiator::{latin1, parse_name, shown};

@@ -4,6 +4,7 @@ use std::fmt;
 use std::io;
 use std::sync::Arc;
 
+use super::packets::TooLarge;
 use crate::name::NodeNameError;
 use crate::{NodeName, flags::FlagName};
 
@@ -51,6 +52,12 @@ impl Step {
             | io::ErrorKind::BrokenPipe => self.closed(),
             _ => HandshakeError::Io { step: self, source: Arc::new(error) },
         }
+    }
+
+    /// What it means that [`Packets`](super::Packets) was announced more than any message has.
+    #[must_use]
+    pub fn too_large(self, _: TooLarge) -> HandshakeError {
+        self.malformed("it is longer than any handshake message")
     }
 
     /// The error of a step that took too long.

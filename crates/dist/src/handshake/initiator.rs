@@ -1,4 +1,27 @@
 //! The side that dials.
+//!
+//! ```text
+//!   start ──send N──► AwaitStatus
+//!                         │
+//!        ┌────────────────┼───────────────┬───────────────┐
+//!  recv ok,          recv alive      recv nok       recv not_allowed
+//!  ok_simultaneous,       │               │               │
+//!  named:                 ▼               ▼               ▼
+//!        │         AliveQuestion         Nok         NotAllowed
+//!        │          │           │
+//!        │     send true   send false ──► (close)
+//!        ▼          ▼
+//!     AwaitChallenge ──recv N, send r──► AwaitAck ──recv a──► Established
+//!           │                               │
+//!   wrong name, flags missing         wrong digest, EOF
+//!           ▼                               ▼
+//!   NameMismatch, MissingFlags        CookieRefused
+//! ```
+//!
+//! - recv X, send X: message X comes in, goes out.
+//! - `Nok`: the peer's own attempt counts; wait until it closes this one.
+//! - A name on the last line is the [`HandshakeError`] in which the machine ends. In every state a
+//!   message that does not fit ends in `Malformed`.
 
 use super::digest::Digest;
 use super::{Established, HandshakeError, Local, Step, message};

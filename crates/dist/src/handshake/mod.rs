@@ -19,6 +19,27 @@
 //!  [Established]                                    [Established]
 //! ```
 //!
+//! ```
+//! use dist::handshake::{Acceptor, Initiator, Local, NameReceived, Next, Status, StatusOutcome};
+//! use dist::{Cookie, Flags, NodeName};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let cookie = Cookie::new("secret")?;
+//! let (a, b) = (NodeName::new("a@host")?, NodeName::new("b@host")?);
+//! let node = |name| Local { name, flags: Flags::OFFERED, creation: 4, cookie: &cookie };
+//!
+//! let (dialling, name) = Initiator::start(node(&a), &b);
+//! let NameReceived::Named(peer) = Acceptor::new(node(&b)).on_name(&name)? else { unreachable!() };
+//! let (accepting, [status, challenge]) = peer.accept(Status::Ok, 0x1234);
+//! let StatusOutcome::Continue(dialling) = dialling.on_status(&status)? else { unreachable!() };
+//! let (dialling, reply) = dialling.on_challenge(&challenge, 0x5678)?;
+//! let Next::Done { ack, established } = accepting.on_message(&reply)? else { unreachable!() };
+//! assert_eq!(established.peer, a);
+//! assert_eq!(dialling.on_ack(&ack)?.peer, b);
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! Source: `dist_util.erl` and the chapter "Distribution Handshake" of `erl_dist_protocol`.
 
 mod acceptor;

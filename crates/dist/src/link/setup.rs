@@ -70,7 +70,7 @@ impl Conversation {
             match self.packets.next_packet() {
                 Ok(Some(message)) => return Ok(message),
                 Ok(None) => {}
-                Err(error) => return Err(step.io(io::Error::other(error))),
+                Err(error) => return Err(step.too_large(error)),
             }
             let mut bytes = [0; 1024];
             let read = timeout_at(until, self.socket.0.read(&mut bytes)).await;
