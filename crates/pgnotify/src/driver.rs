@@ -63,11 +63,7 @@ impl Driver {
     pub(crate) async fn run(mut self) {
         let mut waits = Waits::new(self.config.get_backoff());
         let mut attempt = 0;
-        let probe_channel = match ProbeChannel::random() {
-            Ok(channel) => channel,
-            // Its name is made of 31 letters and digits.
-            Err(_) => return,
-        };
+        let probe_channel = ProbeChannel::random();
         loop {
             attempt += 1;
             let probe = ProbeChannel { channel: probe_channel.clone(), attempt };
@@ -105,6 +101,15 @@ impl Driver {
         });
     }
 
+    /// Adds a channel to the wanted ones.
+    pub(crate) fn want(&mut self, channel: Channel) -> Result<(), ListenError> {
+        if self.wanted.len() >= MAX_CHANNELS && !self.wanted.contains(&channel) {
+            return Err(ListenError::TooMany);
+        }
+        self.wanted.insert(channel);
+        Ok(())
+    }
+
     async fn connect_and_serve(&mut self, probe: ProbeChannel) -> End {
         let (config, channels) = (Arc::clone(&self.config), self.wanted.clone());
         match self.meanwhile(connect(&config, &channels, &probe)).await {
@@ -135,12 +140,8 @@ impl Driver {
             Command::Notify { done, .. } => {
                 let _ = done.send(Err(NotifyError::NotConnected));
             }
-            Command::Listen { done, .. } if self.wanted.len() >= MAX_CHANNELS => {
-                let _ = done.send(Err(ListenError::TooMany));
-            }
             Command::Listen { channel, done } => {
-                self.wanted.insert(channel);
-                let _ = done.send(Ok(()));
+                let _ = done.send(self.want(channel));
             }
             Command::Unlisten { channel, done } => {
                 self.wanted.remove(&channel);

@@ -147,7 +147,7 @@ pub enum Error {
     },
     /// None of several hosts can be used; one error for each, in order.
     #[error("no host can be used: {}", join(.0))]
-    Hosts(Vec<Error>),
+    Hosts(Vec<Self>),
 }
 
 impl Error {

@@ -19,7 +19,7 @@ use crate::driver::{Driver, End};
 use crate::error::words;
 use crate::probe::{Action, Probe, Swallowed};
 use crate::session::{Early, ProbeChannel, Session, notify, notify_from_elsewhere};
-use crate::{Channel, Error, Event, ListenError, MAX_CHANNELS, NotifyError};
+use crate::{Channel, Error, Event, ListenError, NotifyError};
 
 /// Requests under way at once; callers beyond that wait.
 const MAX_IN_FLIGHT: usize = 128;
@@ -57,7 +57,9 @@ pub(crate) struct Running<'a> {
 
 /// Something to react to.
 enum Input {
-    Message(AsyncMessage),
+    Notification(Notification),
+    /// A notice, or what tokio-postgres may add.
+    Other,
     Ended(Option<tokio_postgres::Error>),
     Done(u64, Done),
     Request(Command),
@@ -105,11 +107,8 @@ impl<'a> Running<'a> {
                 self.tell_connected();
             }
             match self.next().await {
-                Input::Message(AsyncMessage::Notification(it)) => self.notification(it),
-                Input::Message(AsyncMessage::Notice(notice)) => {
-                    tracing::debug!(notice = notice.message(), "notice from the server");
-                }
-                Input::Message(_) => {}
+                Input::Notification(notification) => self.notification(notification),
+                Input::Other => {}
                 Input::Ended(error) => break End::Lost(self.epitaph(error)),
                 Input::Done(id, done) => {
                     self.unanswered.remove(&id);
@@ -180,7 +179,8 @@ impl<'a> Running<'a> {
 
     fn poll_connection(&mut self, cx: &mut Context<'_>) -> Poll<Input> {
         self.session.connection.poll_message(cx).map(|message| match message {
-            Some(Ok(message)) => Input::Message(message),
+            Some(Ok(AsyncMessage::Notification(it))) => Input::Notification(it),
+            Some(Ok(_)) => Input::Other,
             Some(Err(error)) => Input::Ended(Some(error)),
             None => Input::Ended(None),
         })
@@ -237,11 +237,11 @@ impl<'a> Running<'a> {
                     Done::Notify(done, result)
                 });
             }
-            Command::Listen { done, .. } if self.driver.wanted.len() >= MAX_CHANNELS => {
-                let _ = done.send(Err(ListenError::TooMany));
-            }
             Command::Listen { channel, done } => {
-                self.driver.wanted.insert(channel.clone());
+                if let Err(error) = self.driver.want(channel.clone()) {
+                    let _ = done.send(Err(error));
+                    return;
+                }
                 self.waiters.push((channel, done));
                 self.change_next();
             }
