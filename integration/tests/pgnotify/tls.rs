@@ -1,0 +1,1 @@
+//! TLS in every `sslmode`.
