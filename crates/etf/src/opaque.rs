@@ -12,8 +12,6 @@ use crate::{Atom, Decoder, Limits, Pid, Term, tag};
 pub struct Fun(pub(crate) Bytes);
 
 /// An external fun, `fun m:f/1` (EXPORT_EXT), kept as bytes that any other frame can carry.
-///
-/// Two are equal when their bytes are.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Export(pub(crate) Bytes);
 

@@ -39,6 +39,12 @@ pub enum DecodeErrorKind {
     /// Compressed data that does not inflate to what it claims.
     #[error("the compressed data is damaged")]
     BadCompression,
+    /// Compressed data of more than the caller takes.
+    #[error("the compressed term has {size} bytes, more than the limit")]
+    Inflated {
+        /// What it claims to inflate to.
+        size: usize,
+    },
     /// LOCAL_EXT, which only the node that wrote it can read.
     #[error("a term in a node's own local format cannot be read")]
     Local,
@@ -98,10 +104,8 @@ impl DecodeError {
     /// What is malformed closes a link; what is over a limit is only dropped.
     #[must_use]
     pub const fn is_limit(&self) -> bool {
-        matches!(
-            self.kind,
-            DecodeErrorKind::Depth | DecodeErrorKind::Elements | DecodeErrorKind::Memory
-        )
+        use DecodeErrorKind::{Arity, Depth, Elements, Inflated, Integer, Memory};
+        matches!(self.kind, Depth | Elements | Memory | Arity { .. } | Integer | Inflated { .. })
     }
 }
 

@@ -1,6 +1,7 @@
 //! The decoder: one pass over a slice, without recursion.
 
 mod budget;
+mod compressed;
 mod cursor;
 mod error;
 mod opaque;
@@ -10,6 +11,7 @@ mod scalar;
 use bytes::Bytes;
 
 use self::budget::Budget;
+pub use self::compressed::decode_compressed;
 use self::cursor::Cursor;
 pub use self::error::{DecodeError, DecodeErrorKind};
 use self::open::{Kind, Open};

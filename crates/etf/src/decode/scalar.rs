@@ -183,7 +183,6 @@ impl Decoder<'_> {
     }
 
     fn export(&mut self) -> Result<Term> {
-        let (start, header_refs) = (self.cursor.marked(), self.header_refs);
         let (module, function) = (self.atom()?, self.atom()?);
         self.cursor.mark();
         let arity = match self.cursor.u8()? {
@@ -193,10 +192,6 @@ impl Decoder<'_> {
         };
         if arity > i32::MAX.unsigned_abs() {
             return Err(DecodeErrorKind::Expected { expected: "an arity" });
-        }
-        if self.header_refs == header_refs {
-            let wire = self.input.get(start..self.cursor.position()).unwrap_or_default();
-            return Ok(Term::Export(Export(self.keep(wire)?)));
         }
         let export = Export::new(&module, &function, arity);
         self.budget.allocation(export.as_bytes().len())?;
