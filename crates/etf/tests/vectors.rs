@@ -16,8 +16,9 @@ struct Vector {
 fn vectors() -> Vec<Vector> {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
     let mut all = Vec::new();
-    for entry in std::fs::read_dir(folder).unwrap() {
-        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    for path in paths.filter(|path| path.extension().is_some_and(|extension| extension == "txt")) {
+        let text = std::fs::read_to_string(path).unwrap();
         all.extend(text.lines().filter(|line| !line.starts_with('#')).map(parse));
     }
     assert!(all.len() > 400, "only {} vectors", all.len());

@@ -7,6 +7,7 @@ mod demo;
 mod host;
 mod images;
 mod test;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -49,6 +50,8 @@ enum Task {
         #[arg(long)]
         stand_in: bool,
     },
+    /// Have the installed OTP write the test vectors of crates/etf again
+    Vectors,
 }
 
 fn main() -> ExitCode {
@@ -58,6 +61,7 @@ fn main() -> ExitCode {
         Task::Test { compose: true, filter } => compose_tests::run(filter.as_deref()),
         Task::Test { compose: false, filter } => test::run(filter.as_deref()),
         Task::Images { stand_in } => images::make(stand_in),
+        Task::Vectors => vectors::run(),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

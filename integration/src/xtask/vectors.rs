@@ -7,7 +7,9 @@ use anyhow::{Context, ensure};
 
 /// Writes crates/etf/tests/vectors/otp<release>.txt with the OTP that is installed.
 pub fn run() -> anyhow::Result<()> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("integration/ has no parent folder")?;
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .parent()
+        .context("integration/ has no parent folder")?;
     let release = otp_release()?;
     let target = root.join("crates/etf/tests/vectors").join(format!("otp{release}.txt"));
     // Whole or not at all: a failed run must not leave half a file behind.
@@ -22,8 +24,9 @@ pub fn run() -> anyhow::Result<()> {
         let _ = std::fs::remove_file(&unfinished);
         anyhow::bail!("vectors.escript ended with {status}");
     }
-    std::fs::rename(&unfinished, &target)
-        .with_context(|| format!("failed to rename {} to {}", unfinished.display(), target.display()))?;
+    std::fs::rename(&unfinished, &target).with_context(|| {
+        format!("failed to rename {} to {}", unfinished.display(), target.display())
+    })?;
     println!("wrote {} vectors to {}", count(&target)?, relative(&target, root).display());
     Ok(())
 }
@@ -36,7 +39,9 @@ fn otp_release() -> anyhow::Result<String> {
         .context("failed to start erl: is Erlang installed?")?;
     let release = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     ensure!(
-        output.status.success() && !release.is_empty() && release.chars().all(|c| c.is_ascii_digit()),
+        output.status.success()
+            && !release.is_empty()
+            && release.chars().all(|c| c.is_ascii_digit()),
         "erl did not say its release: {}",
         String::from_utf8_lossy(&output.stderr)
     );
@@ -44,7 +49,8 @@ fn otp_release() -> anyhow::Result<String> {
 }
 
 fn count(file: &Path) -> anyhow::Result<usize> {
-    let text = std::fs::read_to_string(file).with_context(|| format!("failed to read {}", file.display()))?;
+    let text = std::fs::read_to_string(file)
+        .with_context(|| format!("failed to read {}", file.display()))?;
     Ok(text.lines().filter(|line| !line.starts_with('#')).count())
 }
 
