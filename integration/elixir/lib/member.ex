@@ -16,7 +16,7 @@ defmodule Member do
   def run do
     options = from_environment()
     {:ok, member} = start(options)
-    IO.puts("#{node()} runs #{describe(strategy())} on channel #{inspect(options[:channel_name])}")
+    IO.puts("#{node()} runs #{describe()} on channel #{inspect(options[:channel_name])}")
 
     :ok = :net_kernel.monitor_nodes(true, node_type: :all)
     report(Process.monitor(member))
@@ -39,6 +39,9 @@ defmodule Member do
   def strategy do
     if Code.ensure_loaded?(@published), do: @published, else: Member.StandIn
   end
+
+  @doc "The strategy that runs, for people."
+  def describe, do: describe(strategy())
 
   @impl true
   def init(options) do

@@ -113,7 +113,7 @@ impl Compose {
 
     /// Asks a member who it is and whom it sees. The nodes that ask are left out.
     pub(crate) fn member(&self, service: &'static str) -> Result<Member> {
-        let code = "IO.puts(Enum.join([node(), inspect(Member.strategy()), \
+        let code = "IO.puts(Enum.join([node(), Member.describe(), \
                     Enum.join(:erlang.nodes(:visible), \" \"), Enum.join(:erlang.nodes(:hidden), \" \")], \"\\n\"))";
         let answer = self.eval(service, code)?;
         let mut lines = answer.lines();

@@ -22,11 +22,11 @@ pub(crate) fn up(once: bool) -> Result<()> {
     match outcome {
         Ok(cluster) => print!("{}", cluster.table()),
         Err(error) => {
-            let logs = compose.all_logs();
+            eprint!("{}", compose.all_logs());
             if once {
                 compose.down()?;
             }
-            return Err(error.context(format!("the cluster did not form\n{logs}")));
+            return Err(error);
         }
     }
     if once {
@@ -57,9 +57,9 @@ pub(crate) struct Cluster {
 /// Asks every node; an error says who does not see whom.
 pub(crate) fn connected(compose: &Compose) -> Result<Cluster> {
     let events = compose.events()?;
-    let announced = events.iter().rev().find(|event| event["event"] == "announced");
-    let rust = announced.and_then(|event| event["name"].as_str());
-    let rust = rust.context("the Rust node has not announced itself")?.to_owned();
+    let listening = events.iter().rev().find(|event| event["event"] == "listening");
+    let rust = listening.and_then(|event| event["node"].as_str());
+    let rust = rust.context("the Rust node does not listen yet")?.to_owned();
     let seen = up_according_to(&events);
 
     let members: Vec<Member> =
