@@ -1,11 +1,9 @@
 //! OTP's EPMD on a port of its own.
 
-use std::net::Ipv4Addr;
 use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use tokio::net::TcpStream;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
@@ -37,11 +35,12 @@ impl EpmdProcess {
     /// Starts one on `port` and waits until it accepts connections.
     ///
     /// # Errors
-    /// When `epmd` is missing, ends (which it does, without an error of its own, when the port is taken) or does not
-    /// accept within 20 s; the message has its output.
+    /// When `epmd` is missing, ends (which it does, without an error of its own, when the port is taken) or is not ready
+    /// within 20 s; the message has its output.
     pub async fn start(port: u16) -> Result<Self> {
         let mut child = command(port)
-            .arg("-d")
+            // Twice, so that it says when it is ready.
+            .args(["-d", "-d"])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()
@@ -49,17 +48,14 @@ impl EpmdProcess {
         let output = Output::new();
         output.follow(child.stdout.take().context("no stdout")?);
         output.follow(child.stderr.take().context("no stderr")?);
-        let accepting = eventually(START_DEADLINE, "epmd accepts connections", || {
-            TcpStream::connect((Ipv4Addr::LOCALHOST, port))
+        // Whoever accepts on the port may be another one, so its own word counts.
+        let ready = eventually(START_DEADLINE, "epmd is ready", async || {
+            output.text().contains("entering the main select() loop")
         });
         let ended = tokio::select! {
             status = child.wait() => format!("it ended: {}", status?),
-            accepting = accepting => match accepting {
-                // Whoever accepted may be another one.
-                Ok(_) => match child.try_wait()? {
-                    None => return Ok(Self { port, child, output }),
-                    Some(status) => format!("it ended: {status}"),
-                },
+            ready = ready => match ready {
+                Ok(()) => return Ok(Self { port, child, output }),
                 Err(error) => error.to_string(),
             },
         };
