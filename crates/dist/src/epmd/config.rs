@@ -88,24 +88,25 @@ impl Config {
         ]
     }
 
-    /// Where to serve: IPv4 first, whose port decides between two who want to serve.
+    /// Where to serve: first the IPv4 address that loopback connections come to, whose port decides
+    /// between two who want to serve.
     pub(super) fn serve_at(&self) -> Vec<SocketAddr> {
-        let mut ips = self.addresses.clone();
-        if ips.is_empty() {
-            ips.extend([IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::UNSPECIFIED)]);
-        }
+        let all = self.addresses.is_empty();
+        let mut ips = Vec::new();
         for (any, loopback) in [
             (IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from(Ipv4Addr::LOCALHOST)),
             (IpAddr::from(Ipv6Addr::UNSPECIFIED), IpAddr::from(Ipv6Addr::LOCALHOST)),
         ] {
-            if ips.contains(&any) {
-                ips.retain(|ip| *ip == any || ip.is_ipv4() != any.is_ipv4());
-            } else {
-                ips.push(loopback);
+            ips.push(if all || self.addresses.contains(&any) { any } else { loopback });
+        }
+        for ip in &self.addresses {
+            let covered = ips
+                .iter()
+                .any(|have| have == ip || have.is_unspecified() && have.is_ipv4() == ip.is_ipv4());
+            if !covered {
+                ips.push(*ip);
             }
         }
-        ips.sort();
-        ips.dedup();
         ips.into_iter().map(|ip| SocketAddr::new(ip, self.port)).collect()
     }
 }
@@ -147,8 +148,8 @@ mod tests {
     fn loopback_is_always_served() {
         assert_eq!(serve_at(""), ["0.0.0.0", "::"]);
         assert_eq!(serve_at(" , "), ["0.0.0.0", "::"]);
-        assert_eq!(serve_at("10.0.0.1"), ["10.0.0.1", "127.0.0.1", "::1"]);
-        assert_eq!(serve_at("::1,10.0.0.1 127.0.0.1"), ["10.0.0.1", "127.0.0.1", "::1"]);
-        assert_eq!(serve_at("0.0.0.0 10.0.0.1"), ["0.0.0.0", "::1"]);
+        assert_eq!(serve_at("10.0.0.1"), ["127.0.0.1", "::1", "10.0.0.1"]);
+        assert_eq!(serve_at("::1,10.0.0.1 127.0.0.1"), ["127.0.0.1", "::1", "10.0.0.1"]);
+        assert_eq!(serve_at("0.0.0.0 10.0.0.1 fd00::1"), ["0.0.0.0", "::1", "fd00::1"]);
     }
 }

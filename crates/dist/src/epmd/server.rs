@@ -40,7 +40,8 @@ pub struct Server {
 impl Server {
     /// Serves on the addresses of `config`, in the current tokio runtime.
     ///
-    /// IPv6 is left out where the host has none.
+    /// The first is an IPv4 one, loopback or all, and must be free; others are left out when they cannot be
+    /// had, as IPv6 on hosts that have none.
     ///
     /// # Errors
     ///
@@ -130,7 +131,11 @@ fn bind(config: &Config) -> Result<Vec<TcpListener>, ServeError> {
         match listen(addr) {
             Ok(listener) => listeners.push(listener),
             Err(error) if !listeners.is_empty() => {
-                tracing::debug!(%addr, %error, "not serving EPMD on this address");
+                if config.addresses.contains(&addr.ip()) {
+                    tracing::warn!(%addr, %error, "EPMD is not served at this address");
+                } else {
+                    tracing::debug!(%addr, %error, "EPMD is not served at this address");
+                }
             }
             Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
                 return Err(ServeError::PortTaken { addr });

@@ -140,6 +140,14 @@ async fn a_second_server_is_told_that_the_port_is_taken() {
 }
 
 #[tokio::test]
+async fn an_address_of_another_host_does_not_keep_it_from_serving() {
+    let config = Config { addresses: vec![[192, 0, 2, 1].into()], ..config() };
+    let server = Server::start(&config).unwrap();
+    assert!(server.addrs().iter().all(|addr| addr.ip().is_loopback()), "{:?}", server.addrs());
+    assert_eq!(names(LOCALHOST, config.port).await.unwrap(), []);
+}
+
+#[tokio::test]
 async fn a_flood_of_connections_is_bounded_and_shuts_nobody_out() {
     let config = Config { idle: DEADLINE, ..config() };
     let port = config.port;
