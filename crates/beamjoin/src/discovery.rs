@@ -43,7 +43,8 @@ pub enum DiscoveryEvent {
     Announced,
     /// A name was announced, perhaps our own: bytes as they came.
     Heard(Vec<u8>),
-    /// Nobody can be heard until the next [`Up`](Self::Up), or the first attempt failed. Links are not touched.
+    /// Nobody can be heard until the next [`Up`](Self::Up), or the first attempt failed. Links are not touched. A reason
+    /// that stays the same is not told at every attempt.
     Lost {
         /// Why, in words fit for a log.
         reason: String,

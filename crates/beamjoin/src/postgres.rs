@@ -13,6 +13,9 @@ use tokio::time::Instant;
 
 use crate::{ChannelName, Discovery, DiscoveryError, DiscoveryEvent};
 
+/// How often the same failure is told while it lasts.
+const TOLD_AGAIN: Duration = Duration::from_secs(30);
+
 /// Announces our name on a Postgres channel at once and every heartbeat interval, and hears the others there.
 ///
 /// The payload is the bare node name (libcluster_postgres `lib/strategy.ex`). After a lost connection everything is taken up
@@ -55,8 +58,15 @@ impl Postgres {
         let (listener, driver) = Listener::new(self.config, [channel.clone()]);
         tokio::spawn(driver);
         let interval = self.heartbeat_interval;
-        let announcer =
-            Announcer { listener, channel, own, interval, announced: false, beat: Beat::Off };
+        let announcer = Announcer {
+            listener,
+            channel,
+            own,
+            interval,
+            announced: false,
+            beat: Beat::Off,
+            told: None,
+        };
         stream::unfold(announcer, |mut announcer| async move {
             let event = announcer.next().await?;
             Some((event, announcer))
@@ -79,6 +89,8 @@ struct Announcer {
     /// Since the last connect.
     announced: bool,
     beat: Beat,
+    /// The failure told last since the last connect, and when: one that is repeated every second is told now and then.
+    told: Option<(String, Instant)>,
 }
 
 enum Beat {
@@ -108,6 +120,7 @@ impl Announcer {
         match event {
             Event::Connected { server, .. } => {
                 self.announced = false;
+                self.told = None;
                 if self.own.is_some() {
                     self.beat = Beat::At(Instant::now());
                 }
@@ -118,7 +131,7 @@ impl Announcer {
             }
             Event::Lost { reason, retry_in, .. } => {
                 self.beat = Beat::Off;
-                Some(DiscoveryEvent::Lost { reason: reason.to_string(), retry_in })
+                self.on_lost(reason.to_string(), retry_in)
             }
             Event::Failed { error, .. } => Some(DiscoveryEvent::Failed(DiscoveryError::new(error))),
             Event::Lagged(missed) => {
@@ -128,6 +141,16 @@ impl Announcer {
             }
             _ => None,
         }
+    }
+
+    fn on_lost(&mut self, reason: String, retry_in: Duration) -> Option<DiscoveryEvent> {
+        let now = Instant::now();
+        let told = |(last, at): &(String, Instant)| *last == reason && now < *at + TOLD_AGAIN;
+        if self.told.as_ref().is_some_and(told) {
+            return None;
+        }
+        self.told = Some((reason.clone(), now));
+        Some(DiscoveryEvent::Lost { reason, retry_in })
     }
 
     /// It is time to announce (`None`), or an announcement has returned.

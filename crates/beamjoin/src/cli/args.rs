@@ -37,7 +37,8 @@ pub(crate) enum Command {
 
 #[derive(Args)]
 pub(crate) struct LogArgs {
-    /// What to log on stderr: error, warn, info, debug, trace, or RUST_LOG's syntax [default: RUST_LOG, or info]
+    /// What to log on stderr: error, warn, info, debug, trace, or RUST_LOG's syntax [default: info, for names and
+    /// ping warn] [env also: RUST_LOG]
     #[arg(long, value_name = "LEVEL", global = true)]
     log_level: Option<String>,
     /// How: text or json [default: text]

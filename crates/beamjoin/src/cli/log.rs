@@ -9,13 +9,14 @@ use super::{
     exit::Failure,
 };
 
-/// Starts logging as the settings say: text of level info unless they say otherwise.
-pub(crate) fn start(layers: &Layers) -> Result<(), Failure> {
+/// Starts logging as the settings say: as text, and `level` and what is worse, unless they say otherwise.
+pub(crate) fn start(layers: &Layers, level: &str) -> Result<(), Failure> {
     let filter = layers.parse(&Key::LOG_LEVEL, |text| EnvFilter::try_new(text))?;
+    // pgnotify says at info what beamjoin says itself.
     let format: Option<Format> = layers.parse(&Key::LOG_FORMAT, str::parse)?;
     let colour = stderr().is_terminal() && layers.variable("NO_COLOR").is_none();
     let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new("info")))
+        .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(format!("{level},pgnotify=warn"))))
         .with_writer(stderr)
         .with_ansi(colour)
         // It would print to a stderr that is closed, and panic.

@@ -39,24 +39,27 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
     match arguments.command {
         Command::Join(args) => {
             let layers = layers(log, args.given(), Some(&args.file))?;
+            log::start(&layers, "info")?;
             many_threads()?.run(join::join(layers))
         }
         Command::Watch(args) => {
             let layers = layers(log, args.given(), Some(&args.file))?;
+            log::start(&layers, "info")?;
             one_thread()?.run(watch::watch(layers))
         }
         Command::Names(args) => {
-            layers(log, vec![], None)?;
+            log::start(&layers(log, vec![], None)?, "warn")?;
             one_thread()?.run(names::names(args))
         }
         Command::Ping(args) => {
             let layers = layers(log, args.cookie.given().into(), Some(&args.file))?;
+            log::start(&layers, "warn")?;
             one_thread()?.run(ping::ping(layers, args))
         }
     }
 }
 
-/// The settings, with logging set up as they say.
+/// The settings from everywhere.
 fn layers(
     mut log: Vec<Given>,
     given: Vec<Given>,
@@ -67,7 +70,6 @@ fn layers(
     if let Some(file) = file {
         layers = layers.with_file(file.config.as_deref())?;
     }
-    log::start(&layers)?;
     Ok(layers)
 }
 

@@ -11,7 +11,7 @@ use std::{
 };
 
 use serde_json::{Map, Value};
-use tokio::sync::oneshot;
+use tokio::sync::watch;
 
 use super::config::Format;
 
@@ -60,13 +60,14 @@ pub(crate) struct Printer {
     format: Format,
     lines: SyncSender<String>,
     dropped: Arc<AtomicU64>,
-    closed: oneshot::Receiver<()>,
+    /// Its sender is dropped when the thread ends.
+    closed: watch::Receiver<()>,
 }
 
 impl Printer {
     pub(crate) fn start(format: Format) -> Self {
         let (lines, receiver) = sync_channel(WAITING);
-        let (end, closed) = oneshot::channel();
+        let (end, closed) = watch::channel(());
         let dropped = Arc::new(AtomicU64::new(0));
         let thread = Writer { format, lines: receiver, dropped: dropped.clone() };
         std::thread::spawn(move || {
@@ -85,13 +86,15 @@ impl Printer {
 
     /// Returns once nobody reads stdout any more.
     pub(crate) async fn closed(&mut self) {
-        let _ = (&mut self.closed).await;
+        while self.closed.changed().await.is_ok() {}
     }
 
     /// Waits until what was printed is written, or nobody reads it, or `patience` is over.
-    pub(crate) async fn finish(self, patience: Duration) {
-        drop(self.lines);
-        let _ = tokio::time::timeout(patience, self.closed).await;
+    pub(crate) async fn finish(mut self, patience: Duration) {
+        // The thread ends when it has written what waits and nobody can add to it.
+        self.lines = sync_channel(1).0;
+        // Written, nobody reads, or too slow: the process ends in each case.
+        let _ = tokio::time::timeout(patience, self.closed()).await;
     }
 }
 

@@ -119,12 +119,10 @@ impl Driver {
     fn on_node(&mut self, event: NodeEvent) {
         match event {
             NodeEvent::Up(peer) => {
-                info!(node = %peer.name, visibility = ?peer.visibility, "connected");
                 self.membership.up(&peer.name, now());
                 self.tell(ClusterEvent::Up(peer));
             }
             NodeEvent::Down { node, reason } => {
-                info!(%node, %reason, "disconnected");
                 self.membership.down(&node, now(), rand::random());
                 self.tell(ClusterEvent::Down { node, reason });
             }

@@ -47,7 +47,7 @@ impl Key {
     pub(crate) const VISIBLE: Self = Self::new("visible");
 
     pub(crate) const EVENTS: Self = Self::new("events");
-    pub(crate) const LOG_LEVEL: Self = Self::new("log_level");
+    pub(crate) const LOG_LEVEL: Self = Self::new("log_level").or(&["RUST_LOG"]);
     pub(crate) const LOG_FORMAT: Self = Self::new("log_format");
 
     /// What may stand in a file.
