@@ -169,16 +169,27 @@ async fn ask<T>(
 
 async fn connect(host: &str, port: u16) -> Result<(SocketAddr, TcpStream), LookupError> {
     let resolve = |source| LookupError::Resolve { host: host.to_owned(), source: Arc::new(source) };
-    let addrs: Vec<SocketAddr> =
-        tokio::net::lookup_host((host, port)).await.map_err(resolve)?.collect();
-    let mut last = resolve(io::Error::new(io::ErrorKind::NotFound, "it has no address"));
+    let addrs = tokio::net::lookup_host((host, port)).await.map_err(resolve)?;
+    match first_to_accept(addrs).await {
+        Ok(connected) => Ok(connected),
+        Err(Some((addr, source))) => {
+            Err(LookupError::Unreachable { addr, source: Arc::new(source) })
+        }
+        Err(None) => Err(resolve(io::Error::new(io::ErrorKind::NotFound, "it has no address"))),
+    }
+}
+
+/// Tries all in turn; yields the last failure when there was one.
+async fn first_to_accept(
+    addrs: impl IntoIterator<Item = SocketAddr>,
+) -> Result<(SocketAddr, TcpStream), Option<(SocketAddr, io::Error)>> {
+    let mut last = None;
     for addr in addrs {
-        let failed = match timeout(CONNECT_TIMEOUT, TcpStream::connect(addr)).await {
+        match timeout(CONNECT_TIMEOUT, TcpStream::connect(addr)).await {
             Ok(Ok(stream)) => return Ok((addr, stream)),
-            Ok(Err(error)) => error,
-            Err(_) => io::ErrorKind::TimedOut.into(),
-        };
-        last = LookupError::Unreachable { addr, source: Arc::new(failed) };
+            Ok(Err(error)) => last = Some((addr, error)),
+            Err(_) => last = Some((addr, io::ErrorKind::TimedOut.into())),
+        }
     }
     Err(last)
 }
@@ -275,4 +286,25 @@ async fn within_time<T>(
     work: impl Future<Output = Result<T, AliveError>>,
 ) -> Result<T, AliveError> {
     timeout(within, work).await.unwrap_or(Err(AliveError::Timeout))
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn all_addresses_are_tried() {
+        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
+        let good = listener.local_addr().unwrap();
+        // Nobody listens at the same port of these.
+        let bad =
+            ["127.0.0.2", "127.0.0.3"].map(|ip| SocketAddr::new(ip.parse().unwrap(), good.port()));
+        let (addr, _) = first_to_accept([bad[0], good, bad[1]]).await.unwrap();
+        assert_eq!(addr, good);
+        let (addr, error) = first_to_accept(bad).await.unwrap_err().unwrap();
+        assert_eq!((addr, error.kind()), (bad[1], io::ErrorKind::ConnectionRefused));
+        assert!(first_to_accept([]).await.unwrap_err().is_none());
+    }
 }
