@@ -36,6 +36,11 @@ pub struct PgBouncer {
 impl PgBouncer {
     /// Starts a pooler before a server.
     pub async fn start(postgres: &Postgres, mode: PoolMode) -> Result<Self> {
+        Self::start_with(postgres, mode, 20).await
+    }
+
+    /// Starts a pooler that opens at most `size` connections to the server.
+    pub async fn start_with(postgres: &Postgres, mode: PoolMode, size: u32) -> Result<Self> {
         let programs = Programs::find()?;
         let folder = tempfile::Builder::new().prefix("pgbouncer-").tempdir_in("/tmp")?;
         let (users, config) = (folder.path().join("users"), folder.path().join("pgbouncer.ini"));
@@ -49,7 +54,8 @@ impl PgBouncer {
             &config,
             format!(
                 "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
-                 listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\n",
+                 listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\n\
+                 default_pool_size = {size}\n",
                 postgres.port(),
                 users.display(),
             ),

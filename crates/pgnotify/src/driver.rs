@@ -64,6 +64,9 @@ impl Driver {
         let mut waits = Waits::new(self.config.get_backoff());
         let mut attempt = 0;
         let probe_channel = ProbeChannel::random();
+        if let Some(warning) = self.config.unverified() {
+            tracing::warn!("{warning}");
+        }
         loop {
             attempt += 1;
             let probe = ProbeChannel { channel: probe_channel.clone(), attempt };

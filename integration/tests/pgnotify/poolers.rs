@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use integration::{PgBouncer, PoolMode, Postgres, eventually};
+use integration::{PgBouncer, PoolMode, Postgres, Proxy, eventually};
 use pgnotify::{Error, Event, NotifyError};
 
 use crate::helpers::{DEADLINE, Ears, channel, config};
@@ -55,5 +55,25 @@ async fn a_pooler_in_session_mode_is_as_good_as_none() -> Result<()> {
     // A backend that ends behind the pooler ends the connection.
     postgres.kill_backends_where(&format!("pid = {}", connected.backend_pid)).await?;
     assert_eq!(ears.connected().await?.generation, 2);
+    Ok(())
+}
+
+/// There is no second connection to be had, so nothing can be proved about LISTEN. It is used all the
+/// same, and a dead connection is noticed all the same.
+#[tokio::test]
+async fn a_pool_of_one_gets_the_benefit_of_the_doubt() -> Result<()> {
+    let postgres = Postgres::start().await?;
+    let pooler = PgBouncer::start_with(&postgres, PoolMode::Session, 1).await?;
+    let proxy = Proxy::start(pooler.addr()).await?;
+    let config = config(&postgres.url_at(proxy.addr()))
+        .connect_timeout(Duration::from_secs(1))
+        .probe_interval(Duration::from_millis(100))
+        .probe_timeout(Duration::from_secs(1));
+    let mut ears = Ears::connected_on(config, &["c"]).await?;
+    postgres.psql("NOTIFY c, 'x'").await?;
+    assert_eq!(ears.hear().await?.1, "x");
+    proxy.stall();
+    let reason = ears.lost().await?;
+    assert!(matches!(reason, Error::Silent { .. }), "{reason}");
     Ok(())
 }

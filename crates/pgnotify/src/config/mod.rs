@@ -5,14 +5,18 @@ mod env;
 mod options;
 mod passfile;
 mod percent;
+mod resolved;
+mod target;
 mod url;
 
 use std::fmt;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 pub use options::{ConfigError, SslMode, TargetSessionAttrs};
+pub use target::Host;
+pub(crate) use target::Target;
 
 use crate::Backoff;
 
@@ -64,16 +68,6 @@ pub struct Config {
     queue_capacity: Option<usize>,
 }
 
-/// Where a server is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum Host {
-    /// A host name or an IP address.
-    Tcp(String),
-    /// The directory of a Unix socket; the socket in it is named `.s.PGSQL.<port>`.
-    Unix(PathBuf),
-}
-
 /// Where the certificates are that sign the server's.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum RootCert {
@@ -81,23 +75,6 @@ pub(crate) enum RootCert {
     File(PathBuf),
     /// The operating system's, as libpq's `sslrootcert=system`.
     System,
-}
-
-/// TCP keepalive of the connection.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Keepalive {
-    pub(crate) idle: Duration,
-    pub(crate) interval: Duration,
-    pub(crate) count: u32,
-}
-
-/// One server to try.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Target {
-    pub(crate) host: Host,
-    /// Connect to this address, and use the host's name only to verify its certificate.
-    pub(crate) address: Option<IpAddr>,
-    pub(crate) port: u16,
 }
 
 #[derive(Clone, PartialEq, Eq)]
@@ -152,16 +129,18 @@ impl Config {
         env::parse(|name| std::env::var(name).ok())
     }
 
-    /// Takes from `fallback` what is not set here. Hosts, their addresses and their ports go
-    /// together, as do a client certificate and its key.
+    /// Takes from `fallback` what is not set here. Hosts and their addresses go together, as do a
+    /// client certificate and its key.
     #[must_use]
     pub fn or(mut self, fallback: Self) -> Self {
-        if self.hosts.is_empty() && self.addresses.is_empty() {
+        let placed = !(self.hosts.is_empty() && self.addresses.is_empty());
+        // A list of ports belongs to its own hosts; a single one holds for any.
+        if self.ports.is_empty() && (!placed || fallback.ports.len() == 1) {
+            self.ports = fallback.ports;
+        }
+        if !placed {
             self.hosts = fallback.hosts;
             self.addresses = fallback.addresses;
-            if self.ports.is_empty() {
-                self.ports = fallback.ports;
-            }
         }
         if self.ssl_cert.is_none() && self.ssl_key.is_none() {
             self.ssl_cert = fallback.ssl_cert;
@@ -343,137 +322,6 @@ impl Config {
     pub fn get_ssl_mode(&self) -> SslMode {
         self.ssl_mode.unwrap_or(SslMode::Prefer)
     }
-
-    /// The servers to try, one by one.
-    pub(crate) fn targets(&self) -> Result<Vec<Target>, ConfigError> {
-        let count = self.hosts.len().max(self.addresses.len());
-        if !self.hosts.is_empty()
-            && !self.addresses.is_empty()
-            && self.addresses.len() != self.hosts.len()
-        {
-            return Err(ConfigError::Count { what: "hostaddr" });
-        }
-        if self.ports.len() > 1 && self.ports.len() != count.max(1) {
-            return Err(ConfigError::Count { what: "port" });
-        }
-        let port = |index: usize| {
-            self.ports.get(index).or(self.ports.first()).copied().unwrap_or(Self::DEFAULT_PORT)
-        };
-        let targets: Vec<_> = (0..count)
-            .filter_map(|index| {
-                let address = self.addresses.get(index).copied();
-                let named = self.hosts.get(index).cloned();
-                let host = named.or(address.map(|ip| Host::Tcp(ip.to_string())))?;
-                Some(Target { host, address, port: port(index) })
-            })
-            .collect();
-        if targets.is_empty() {
-            let host = Host::Tcp("localhost".to_owned());
-            return Ok(vec![Target { host, address: None, port: port(0) }]);
-        }
-        Ok(targets)
-    }
-
-    pub(crate) fn get_target_session_attrs(&self) -> TargetSessionAttrs {
-        self.target_session_attrs.unwrap_or(TargetSessionAttrs::Any)
-    }
-
-    pub(crate) fn get_load_balance(&self) -> bool {
-        self.load_balance.unwrap_or(false)
-    }
-
-    pub(crate) fn get_ssl_root_cert(&self) -> Option<&RootCert> {
-        self.ssl_root_cert.as_ref()
-    }
-
-    pub(crate) fn get_ssl_client_cert(&self) -> Result<Option<(&Path, &Path)>, ConfigError> {
-        match (&self.ssl_cert, &self.ssl_key) {
-            (Some(cert), Some(key)) => Ok(Some((cert, key))),
-            (None, None) => Ok(None),
-            _ => Err(ConfigError::CertWithoutKey),
-        }
-    }
-
-    pub(crate) fn get_connect_timeout(&self) -> Duration {
-        self.connect_timeout.unwrap_or(Self::CONNECT_TIMEOUT)
-    }
-
-    pub(crate) fn get_probe_interval(&self) -> Duration {
-        self.probe_interval.unwrap_or(Self::PROBE_INTERVAL)
-    }
-
-    pub(crate) fn get_probe_timeout(&self) -> Duration {
-        self.probe_timeout.unwrap_or(Self::PROBE_TIMEOUT)
-    }
-
-    pub(crate) fn get_backoff(&self) -> Backoff {
-        self.backoff.unwrap_or_default()
-    }
-
-    pub(crate) fn get_queue_capacity(&self) -> usize {
-        self.queue_capacity.unwrap_or(Self::QUEUE_CAPACITY)
-    }
-
-    /// libpq waits two hours before the first keepalive packet, which is as good as never.
-    pub(crate) fn get_keepalive(&self) -> Option<Keepalive> {
-        self.keepalives.unwrap_or(true).then(|| Keepalive {
-            idle: self.keepalives_idle.unwrap_or(Duration::from_secs(30)),
-            interval: self.keepalives_interval.unwrap_or(Duration::from_secs(10)),
-            count: self.keepalives_count.unwrap_or(3),
-        })
-    }
-
-    /// How long sent bytes may stay unacknowledged.
-    pub(crate) fn get_tcp_user_timeout(&self) -> Duration {
-        self.tcp_user_timeout.unwrap_or(Duration::from_secs(20))
-    }
-
-    /// The settings that tokio-postgres itself needs. Hosts, TLS and time-outs are not among them.
-    pub(crate) fn session(&self, target: &Target) -> tokio_postgres::Config {
-        let mut session = tokio_postgres::Config::new();
-        session.application_name(self.application_name.as_deref().unwrap_or("pgnotify"));
-        if let Some(username) = &self.username {
-            session.user(username);
-        }
-        if let Some(database) = &self.database {
-            session.dbname(database);
-        }
-        if let Some(options) = self.server_options() {
-            session.options(options);
-        }
-        if let Some(Password(password)) = &self.password {
-            session.password(password);
-        } else if let Some(password) = self.password_from_file(target) {
-            session.password(password);
-        }
-        session
-    }
-
-    fn password_from_file(&self, target: &Target) -> Option<String> {
-        let home = || std::env::home_dir().map(|home| home.join(".pgpass"));
-        let path = self.passfile.clone().or_else(home)?;
-        let host = match &target.host {
-            Host::Tcp(host) => host.clone(),
-            Host::Unix(directory) => directory.to_string_lossy().into_owned(),
-        };
-        let username = self.username.as_deref().unwrap_or_default();
-        let database = self.database.as_deref().unwrap_or(username);
-        passfile::look_up(
-            &path,
-            &passfile::Key { host: &host, port: target.port, database, username },
-        )
-    }
-
-    /// `options` and the run-time parameters as command-line options of the backend.
-    fn server_options(&self) -> Option<String> {
-        let given = self.options.iter().cloned();
-        let parameters = self
-            .parameters
-            .iter()
-            .map(|(name, value)| format!("-c {}={}", escape_option(name), escape_option(value)));
-        let all: Vec<_> = given.chain(parameters).collect();
-        (!all.is_empty()).then(|| all.join(" "))
-    }
 }
 
 impl fmt::Debug for Config {
@@ -503,45 +351,6 @@ impl fmt::Debug for Password {
     }
 }
 
-impl Host {
-    /// As libpq: what starts with a slash is a directory.
-    pub(crate) fn parse(host: String) -> Self {
-        if host.starts_with('/') { Self::Unix(host.into()) } else { Self::Tcp(host) }
-    }
-}
-
-/// Spaces part options and a backslash escapes (`pg_split_opts` in the backend).
-fn escape_option(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character == '\\' || character.is_ascii_whitespace() {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
-}
-
-impl Target {
-    /// How the server is called in events and errors.
-    pub(crate) fn label(&self) -> String {
-        match &self.host {
-            Host::Tcp(host) if host.contains(':') => format!("[{host}]:{}", self.port),
-            Host::Tcp(host) => format!("{host}:{}", self.port),
-            Host::Unix(_) => self.socket_path().display().to_string(),
-        }
-    }
-
-    /// The path of the Unix socket (meaningless for TCP).
-    pub(crate) fn socket_path(&self) -> PathBuf {
-        let directory = match &self.host {
-            Host::Unix(directory) => directory.as_path(),
-            Host::Tcp(_) => Path::new(""),
-        };
-        directory.join(format!(".s.PGSQL.{}", self.port))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -551,22 +360,6 @@ mod tests {
         let config = Config::new().username("u").password("hunter2");
         let shown = format!("{config:?}");
         assert!(shown.contains("[redacted]") && !shown.contains("hunter2"), "{shown}");
-    }
-
-    #[test]
-    fn ports_are_one_for_all_or_one_for_each() {
-        let two = Config::new().host("a").host("b");
-        let one = two.clone().port(1).targets().unwrap();
-        assert_eq!(one.iter().map(|t| t.port).collect::<Vec<_>>(), [1, 1]);
-        let each = two.clone().port(1).port(2).targets().unwrap();
-        assert_eq!(each.iter().map(|t| t.port).collect::<Vec<_>>(), [1, 2]);
-        assert!(two.port(1).port(2).port(3).targets().is_err());
-    }
-
-    #[test]
-    fn without_a_host_it_is_localhost() {
-        let targets = Config::new().port(7).targets().unwrap();
-        assert_eq!(targets[0].label(), "localhost:7");
     }
 
     #[test]
@@ -580,14 +373,10 @@ mod tests {
     }
 
     #[test]
-    fn parameters_are_escaped_for_the_backend() {
-        let config = Config::new().parameter("search_path", "a b\\c");
-        assert_eq!(config.server_options().unwrap(), "-c search_path=a\\ b\\\\c");
-    }
-
-    #[test]
-    fn sockets_are_named_as_postgres_names_them() {
-        let targets = Config::new().socket_dir("/run/pg").port(6).targets().unwrap();
-        assert_eq!(targets[0].label(), "/run/pg/.s.PGSQL.6");
+    fn a_port_of_the_second_layer_serves_a_host_of_the_first() {
+        let first = Config::from_url("postgres://a,b/db").unwrap();
+        let both = first.or(Config::new().host("c").port(7));
+        let labels: Vec<_> = both.targets().unwrap().iter().map(Target::label).collect();
+        assert_eq!(labels, ["a:7", "b:7"]);
     }
 }

@@ -1,6 +1,9 @@
 //! A connection while it is up: notifications in, requests out, probes between.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod changes;
+mod probing;
+
+use std::collections::BTreeMap;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
@@ -17,8 +20,8 @@ use tokio_postgres::{AsyncMessage, Notification};
 use crate::command::Command;
 use crate::driver::{Driver, End};
 use crate::error::words;
-use crate::probe::{Action, Probe, Swallowed};
-use crate::session::{Early, ProbeChannel, Session, notify, notify_from_elsewhere};
+use crate::probe::{Probe, Swallowed};
+use crate::session::{Early, ProbeChannel, Session, notify};
 use crate::{Channel, Error, Event, ListenError, NotifyError};
 
 /// Requests under way at once; callers beyond that wait.
@@ -38,8 +41,12 @@ pub(crate) struct Running<'a> {
     session: Session,
     probe_channel: ProbeChannel,
     probe: Probe,
+    /// There is no reason to believe that LISTEN does not work here.
+    verified: bool,
     /// The owner has been told.
     connected: bool,
+    /// That nothing can be proved behind this pooler has been logged.
+    doubted: bool,
     work: FuturesUnordered<BoxFuture<'static, (u64, Done)>>,
     /// Queries on this connection without an answer yet, oldest first.
     unanswered: BTreeMap<u64, Instant>,
@@ -74,6 +81,7 @@ enum Done {
     Probe(QueryResult),
     Witness(Result<(), Error>),
     Check(QueryResult),
+    Alive(QueryResult),
 }
 
 impl<'a> Running<'a> {
@@ -81,13 +89,16 @@ impl<'a> Running<'a> {
         let now = Instant::now();
         let (interval, timeout) =
             (driver.config.get_probe_interval(), driver.config.get_probe_timeout());
+        // The first probe of a direct connection was heard while it was set up.
         let first = if session.direct { now + interval } else { now };
         Self {
             driver,
+            verified: session.direct,
             session,
             probe_channel: probe,
             probe: Probe::new(interval, timeout, first),
             connected: false,
+            doubted: false,
             work: FuturesUnordered::new(),
             unanswered: BTreeMap::new(),
             next_id: 0,
@@ -103,7 +114,7 @@ impl<'a> Running<'a> {
     pub(crate) async fn run(mut self) -> End {
         self.change_next();
         let end = loop {
-            if self.session.direct && !self.connected && !self.changing {
+            if self.verified && !self.changing && !self.connected {
                 self.tell_connected();
             }
             match self.next().await {
@@ -188,11 +199,7 @@ impl<'a> Running<'a> {
 
     fn notification(&mut self, notification: Notification) {
         if self.probe_channel.channel == *notification.channel() {
-            let serial = self.probe_channel.serial(notification.payload());
-            let heard = serial.is_some_and(|serial| self.probe.heard(serial, Instant::now()));
-            if heard && !self.connected {
-                self.tell_connected();
-            }
+            self.probe_came(notification.payload());
         } else if self.connected {
             self.pass_on(&notification);
         } else {
@@ -253,95 +260,7 @@ impl<'a> Running<'a> {
         }
     }
 
-    /// Brings the server one step closer to what is wanted, and answers who waits for what is so.
-    fn change_next(&mut self) {
-        if self.changing {
-            return;
-        }
-        let (wanted, listened) = (&self.driver.wanted, &self.session.listened);
-        for (channel, done) in std::mem::take(&mut self.waiters) {
-            if wanted.contains(&channel) == listened.contains(&channel) {
-                let _ = done.send(Ok(()));
-            } else {
-                self.waiters.push((channel, done));
-            }
-        }
-        let difference =
-            |a: &BTreeSet<Channel>, b: &BTreeSet<Channel>| a.difference(b).next().cloned();
-        let (channel, listen) = match difference(wanted, listened) {
-            Some(channel) => (channel, true),
-            None => match difference(listened, wanted) {
-                Some(channel) => (channel, false),
-                None => return,
-            },
-        };
-        self.changing = true;
-        let verb = if listen { "LISTEN" } else { "UNLISTEN" };
-        let sql = format!("{verb} {}", channel.quoted());
-        let client = Arc::clone(&self.session.client);
-        self.query(async move {
-            let result = client.batch_execute(&sql).await;
-            Done::Change(channel, listen, result)
-        });
-    }
-
-    fn changed(&mut self, channel: Channel, listen: bool, result: QueryResult) {
-        self.changing = false;
-        match self.answer(result) {
-            Ok(()) if listen => {
-                self.session.listened.insert(channel);
-            }
-            Ok(()) => {
-                self.session.listened.remove(&channel);
-            }
-            Err(Some((sqlstate, message))) => {
-                // A refusal of LISTEN: not wanted any more. UNLISTEN is never refused; if it is, we
-                // only ignore what comes.
-                self.driver.wanted.remove(&channel);
-                self.session.listened.remove(&channel);
-                for (waiting, done) in std::mem::take(&mut self.waiters) {
-                    if waiting == channel {
-                        let (sqlstate, message) = (sqlstate.clone(), message.clone());
-                        let _ = done.send(Err(ListenError::Server { sqlstate, message }));
-                    } else {
-                        self.waiters.push((waiting, done));
-                    }
-                }
-            }
-            // The connection is ending; the next one listens to what is wanted.
-            Err(None) => return,
-        }
-        self.change_next();
-    }
-
-    fn act(&mut self, action: Action) {
-        match action {
-            Action::Send(serial) if self.session.direct => {
-                let (client, probe) =
-                    (Arc::clone(&self.session.client), self.probe_channel.clone());
-                self.query(async move {
-                    Done::Probe(notify(&client, &probe.channel, &probe.payload(serial)).await)
-                });
-            }
-            Action::Send(serial) => {
-                let (config, route) = (Arc::clone(&self.driver.config), self.session.route.clone());
-                let probe = self.probe_channel.clone();
-                let id = self.id();
-                self.work.push(Box::pin(async move {
-                    let payload = probe.payload(serial);
-                    let sent = notify_from_elsewhere(&config, &route, &probe.channel, &payload);
-                    (id, Done::Witness(sent.await))
-                }));
-            }
-            Action::Check => {
-                let client = Arc::clone(&self.session.client);
-                self.query(async move { Done::Check(client.batch_execute("SELECT 1").await) });
-            }
-        }
-    }
-
     fn done(&mut self, done: Done) -> Result<(), Swallowed> {
-        let now = Instant::now();
         match done {
             Done::Notify(done, result) => {
                 let _ = done.send(self.answer(result).map_err(|refused| match refused {
@@ -350,28 +269,15 @@ impl<'a> Running<'a> {
                 }));
             }
             Done::Change(channel, listen, result) => self.changed(channel, listen, result),
-            Done::Probe(result) => match self.answer(result) {
-                Ok(()) => self.probe.confirmed(now),
-                Err(refused) => {
-                    if let Some((sqlstate, message)) = refused {
-                        let server = self.session.route.server.as_str();
-                        tracing::warn!(server, sqlstate, message, "the server refuses our probe");
-                    }
-                    self.probe.failed(now);
-                }
-            },
-            Done::Witness(Ok(())) => self.probe.confirmed(now),
-            Done::Witness(Err(error)) => {
-                tracing::warn!(%error, "cannot tell whether the pooler supports LISTEN");
-                self.probe.failed(now);
-                if !self.connected {
-                    self.tell_connected();
-                }
-            }
+            Done::Probe(result) => self.probe_sent(result),
+            Done::Witness(result) => self.witness_sent(result),
             Done::Check(result) => match self.answer(result) {
                 Ok(()) => return self.probe.checked(),
-                Err(_) => self.probe.failed(now),
+                Err(_) => self.probe.failed(Instant::now()),
             },
+            Done::Alive(result) => {
+                let _ = self.answer(result);
+            }
         }
         Ok(())
     }
