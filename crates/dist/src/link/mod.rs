@@ -154,11 +154,17 @@ impl Link {
     /// The writer wrote this much.
     fn on_write(&self, frames: usize, bytes: usize) {
         self.counters.wrote(frames, bytes);
-        let since = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let since = u64::try_from(self.age().as_micros()).unwrap_or(u64::MAX);
         self.last_write.store(since, Ordering::Relaxed);
     }
 
-    fn last_write(&self) -> Instant {
-        self.started + Duration::from_micros(self.last_write.load(Ordering::Relaxed))
+    /// How long the link has been up.
+    fn age(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    /// When something was last written, as the link's age then.
+    fn last_write(&self) -> Duration {
+        Duration::from_micros(self.last_write.load(Ordering::Relaxed))
     }
 }

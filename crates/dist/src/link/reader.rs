@@ -35,7 +35,7 @@ async fn read_all(
     shared: &Arc<Shared>,
 ) -> Result<(), DownReason> {
     let mut buffer = FrameBuffer::new(shared.limits.frame_bytes);
-    let mut ticker = Ticker::new(shared.tick_time, Instant::now());
+    let mut ticker = Ticker::new(shared.tick_time);
     let mut alarm = pin!(sleep_until(Instant::now().into()));
     if !rest.is_empty() {
         buffer.room().extend_from_slice(rest);
@@ -53,7 +53,7 @@ async fn read_all(
                     return Ok(());
                 }
                 link.counters.read(0, count);
-                if ticker.on_read(Instant::now(), link.last_write()) {
+                if ticker.on_read(link.age(), link.last_write()) {
                     link.outbox.tick();
                 }
                 take_frames(link, &mut buffer, shared)?;
@@ -71,12 +71,12 @@ fn on_alarm(
     ticker: &mut Ticker,
     shared: &Arc<Shared>,
 ) -> Result<Instant, DownReason> {
-    let now = Instant::now();
+    let now = link.age();
     // A tick that was just queued counts as written: how the socket takes it is not our time.
     let mut written = link.last_write();
     loop {
         match ticker.poll(now, written) {
-            Due::Nothing(until) => return Ok(until),
+            Due::Nothing(until) => return Ok(link.started + until),
             Due::Tick => {
                 link.outbox.tick();
                 written = now;
