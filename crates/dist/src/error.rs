@@ -146,6 +146,12 @@ pub enum RegisterError {
     /// The node itself answers for this name.
     #[error("the name {0} is the node's own")]
     Reserved(String),
+    /// The process has a name already.
+    #[error("the process is registered as {0}")]
+    Named(String),
+    /// The process has ended.
+    #[error("the process has ended")]
+    Ended,
     /// Not a name that an atom can hold.
     #[error("{0:?} is no name: {1}")]
     Invalid(String, etf::AtomError),

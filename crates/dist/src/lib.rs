@@ -2,7 +2,7 @@
 //!
 //! A [`Node`] is a member of a cluster of Erlang or Elixir nodes: it dials and is dialled, answers
 //! what every node must answer, and stays connected for months. [`Node::register`] gives a
-//! [`Mailbox`] that any process of the cluster can send to, and [`Node::send`] sends to any process
+//! [`Process`] that any process of the cluster can send to, and [`Node::send`] sends to any process
 //! of the cluster.
 //!
 //! ```no_run
@@ -50,6 +50,6 @@ pub use node::{
     Destination, Epmd, Limits, Listen, Node, NodeBuilder, NodeCounts, NodeEvent, NodeEvents, Peer,
     Pong, Probe, Visibility,
 };
-pub use process::{Mailbox, Message};
+pub use process::{AliasMode, Exit, Message, Outcome, Process};
 
 pub use etf;

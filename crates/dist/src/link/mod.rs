@@ -21,7 +21,7 @@ pub use counters::LinkCounters;
 pub(crate) use dial::{dial, dial_dynamic};
 pub(crate) use listen::{accept, bind};
 pub(crate) use outbox::{Outbox, Refused};
-pub(crate) use relations::{Relation, Relations};
+pub(crate) use relations::{NoRelation, Relation, Relations};
 pub(crate) use setup::Socket;
 
 use crate::error::DownReason;

@@ -1,4 +1,4 @@
-//! Which of our processes are linked or monitored across a link.
+//! Which of our processes have something to do with processes across a link.
 //!
 //! When the link is lost, exactly these have to be told; a walk over all processes would make one
 //! peer's leaving a matter of how many processes live here.
@@ -9,11 +9,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::Link;
 use crate::process::ProcessId;
 
-/// How many relations one peer can hold: far more than any system uses, and a bound on what a
-/// peer can make us keep.
+/// How many relations there may be across one link: far more than any system uses, and a bound on
+/// what a peer can make us keep.
 const MOST: usize = 4_000_000;
 
-/// The processes with relations across one link, and how many each has.
+/// How many entries of an empty table stay allocated.
+const KEPT: usize = 1024;
+
+/// The processes with links and monitors across one link, and how many each has.
 #[derive(Debug, Default)]
 pub(crate) struct Relations(Mutex<Counts>);
 
@@ -21,26 +24,50 @@ pub(crate) struct Relations(Mutex<Counts>);
 struct Counts {
     of: HashMap<ProcessId, u32>,
     total: usize,
+    /// Set when the link is lost: who comes too late must not wait for a word that was said.
+    lost: bool,
 }
 
-/// One relation of a process across a link: counted as long as it is held.
+/// Why there is no relation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum NoRelation {
+    /// The process has ended.
+    Ended,
+    /// The link is lost.
+    Lost,
+    /// There are more across this link than we keep.
+    TooMany,
+}
+
+/// One link or monitor of a process across a link: counted as long as it is held.
 #[derive(Debug)]
 pub(crate) struct Relation {
-    pub(crate) link: Arc<Link>,
+    link: Arc<Link>,
     process: ProcessId,
 }
 
 impl Relation {
-    /// Counts a relation of `process` across `link`; `None` when the peer holds too many already.
-    pub(crate) fn new(link: &Arc<Link>, process: ProcessId) -> Option<Self> {
+    /// Counts a relation of `process` across `link`.
+    ///
+    /// # Errors
+    /// When the link is lost, or there are too many.
+    pub(crate) fn new(link: &Arc<Link>, process: ProcessId) -> Result<Self, NoRelation> {
         let mut counts = link.relations.lock();
+        if counts.lost {
+            return Err(NoRelation::Lost);
+        }
         if counts.total >= MOST {
-            return None;
+            return Err(NoRelation::TooMany);
         }
         counts.total += 1;
         *counts.of.entry(process).or_default() += 1;
         drop(counts);
-        Some(Self { link: link.clone(), process })
+        Ok(Self { link: link.clone(), process })
+    }
+
+    /// The link.
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.link
     }
 }
 
@@ -54,16 +81,18 @@ impl Drop for Relation {
                 counts.of.remove(&self.process);
             }
         }
-        if counts.of.is_empty() {
+        if counts.of.is_empty() && counts.of.capacity() > KEPT {
             counts.of = HashMap::new();
         }
     }
 }
 
 impl Relations {
-    /// Every process with a relation across the link.
-    pub(crate) fn processes(&self) -> Vec<ProcessId> {
-        self.lock().of.keys().copied().collect()
+    /// Takes no more relations, and tells which processes have one.
+    pub(crate) fn lose(&self) -> Vec<ProcessId> {
+        let mut counts = self.lock();
+        counts.lost = true;
+        counts.of.keys().copied().collect()
     }
 
     /// How many relations there are.

@@ -10,7 +10,7 @@ use etf::Atom;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Limits, LinkTable, Node, NodeEvent, Route, Shared, Visibility, events};
+use super::{Calls, Limits, LinkTable, Node, NodeEvent, Route, Shared, Visibility, events};
 use crate::cookie::Cookie;
 use crate::epmd::{self, Registrar};
 use crate::error::StartError;
@@ -252,7 +252,8 @@ impl NodeBuilder {
     ) -> Arc<Shared> {
         let flags = self.flags();
         let ids = Ids::new(Atom::from(&self.name), creation);
-        let self_pid = ids.pid(ids.process());
+        let self_id = ids.process();
+        let self_pid = ids.pid(self_id);
         Arc::new(Shared {
             name: self.name,
             creation,
@@ -264,6 +265,8 @@ impl NodeBuilder {
             limits: self.limits,
             links: LinkTable::new(),
             processes: Processes::new(ids),
+            calls: Calls::default(),
+            self_id,
             self_pid,
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),

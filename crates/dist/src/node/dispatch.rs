@@ -7,10 +7,10 @@ use std::sync::Arc;
 
 use etf::{Pid, RawTerm, Reference, Term};
 
-use super::Shared;
+use super::{Answer, Shared};
 use crate::error::DownReason;
-use crate::link::{Link, Relation};
-use crate::process::{Body, Envelope, NoRelation, Process};
+use crate::link::{Link, NoRelation};
+use crate::process::{Body, Envelope, ExitKind, tell_linked, tell_watcher};
 use crate::service;
 use crate::wire::control::{Control, PidOrName, Reason};
 
@@ -25,22 +25,24 @@ pub(crate) fn control(
 ) -> Taken {
     let at = Site { link, shared };
     match control {
-        Control::Send { from, to } => at.send(from, &to, message(payload)?),
+        Control::Send { from, to } => at.send(from, &to, message(payload)?)?,
         Control::RegSend { from, to } => at.reg_send(from, &to, message(payload)?)?,
-        // No process of this node has an alias yet, and a message to a dead one is dropped.
-        Control::AliasSend { .. } => at.skip("a message to an alias"),
+        Control::AliasSend { from, alias } => at.alias_send(from, &alias, message(payload)?),
         Control::Link { from, to } => at.link(from, to)?,
         Control::Unlink { from, to } => at.unlink(&from, &to),
         Control::UnlinkId { id, from, to } => at.unlink_id(id, from, to),
-        Control::UnlinkIdAck { .. } => at.skip("an unlink acknowledgement"),
-        Control::Exit { from, to, reason } => at.exit(from, &to, reason, payload)?,
-        Control::Exit2 { from, to, reason } => at.exit2(from, &to, reason, payload)?,
+        Control::UnlinkIdAck { id, from, to } => at.unlink_id_ack(id, &from, &to),
+        Control::Exit { from, to, reason } => at.exit(&from, &to, reason, payload)?,
+        Control::Exit2 { from, to, reason } => at.exit2(&from, &to, reason, payload)?,
         Control::Monitor { from, to, reference } => at.monitor(from, to, reference)?,
         Control::Demonitor { from, to, reference } => at.demonitor(&from, &to, &reference),
-        // The sign of life that was asked for, or about a monitor that is no more.
-        Control::MonitorExit { .. } => {}
+        Control::MonitorExit { to, reference, reason, .. } => {
+            at.monitor_exit(&to, &reference, reason, payload)?;
+        }
         Control::SpawnRequest { request, from, .. } => at.spawn_request(request, from),
-        Control::SpawnReply { .. } => at.skip("a spawn reply"),
+        Control::SpawnReply { request, flags, result, .. } => {
+            at.spawn_reply(&request, flags, result);
+        }
         // A process here writes to nobody's group leader.
         Control::GroupLeader { .. } => at.skip("a group leader"),
     }
@@ -55,25 +57,6 @@ pub(crate) fn ask_for_life(link: &Link, shared: &Shared) {
     link.answer(&Control::monitor(shared.self_pid.clone(), nobody, reference), None);
 }
 
-/// A process here ended, or never was, that a process across `link` monitors.
-pub(crate) fn tell_watcher(
-    link: &Link,
-    watched: PidOrName,
-    watcher: Pid,
-    reference: Reference,
-    reason: Term,
-) {
-    let (control, payload) =
-        Control::monitor_exit_to(watched, watcher, reference, reason, link.flags);
-    link.answer(&control, payload.as_ref());
-}
-
-/// A process here ended, or never was, that a process across `link` is linked to.
-pub(crate) fn tell_linked(link: &Link, from: Pid, to: Pid, reason: Term) {
-    let (control, payload) = Control::exit_to(from, to, reason, link.flags);
-    link.answer(&control, payload.as_ref());
-}
-
 /// Where a control message came in.
 struct Site<'a> {
     link: &'a Arc<Link>,
@@ -81,29 +64,49 @@ struct Site<'a> {
 }
 
 impl Site<'_> {
-    fn send(&self, from: Option<Pid>, to: &Pid, body: RawTerm) {
-        match self.shared.processes.by_pid(to) {
-            Some(process) => self.deliver(&process, from, body),
-            None => self.skip("a message to a process that is not"),
+    fn send(&self, from: Option<Pid>, to: &Pid, body: RawTerm) -> Taken {
+        if let Some(process) = self.shared.processes.by_pid(to) {
+            self.shared.deliver(&process, self.envelope(from, body));
+        } else if *to == self.shared.self_pid {
+            return self.reply(&body);
+        } else {
+            self.skip("a message to a process that is not");
+        }
+        Ok(())
+    }
+
+    /// A message to the node itself: the reply to a call, from a peer that does not know aliases.
+    fn reply(&self, body: &RawTerm) -> Taken {
+        let Some(message) = self.decode(body)? else { return Ok(()) };
+        let reference = match message.as_tuple() {
+            Some([Term::Reference(tag), _]) => Some(tag.clone()),
+            Some([Term::ImproperList(tag), _]) => tag.tail().as_reference().cloned(),
+            _ => None,
+        };
+        let answered =
+            reference.is_some_and(|tag| self.shared.answer_call(&tag, Body::Term(message)).is_ok());
+        if !answered {
+            self.skip("a message to the node that answers no call");
+        }
+        Ok(())
+    }
+
+    fn alias_send(&self, from: Pid, alias: &Reference, body: RawTerm) {
+        let body = Body::Encoded(body, Arc::downgrade(self.link));
+        if !self.shared.send_to_alias(alias, Some(from), body) {
+            self.skip("a message to an alias that is not");
         }
     }
 
     fn reg_send(&self, from: Pid, to: &etf::Atom, body: RawTerm) -> Taken {
         if let Some(process) = self.shared.processes.by_name(to) {
-            self.deliver(&process, Some(from), body);
+            self.shared.deliver(&process, self.envelope(Some(from), body));
         } else if service::is_served(to.as_str()) {
-            return self.serve(to.as_str(), &from, &body);
+            if let Some(message) = self.decode(&body)? {
+                service::take(self.shared, self.link, to.as_str(), &from, message);
+            }
         } else {
             self.skip("a message to a name that is not registered");
-        }
-        Ok(())
-    }
-
-    fn serve(&self, name: &str, from: &Pid, body: &RawTerm) -> Taken {
-        match body.decode(&self.shared.limits.terms) {
-            Ok(message) => service::take(self.shared, self.link, name, from, message),
-            Err(error) if error.is_limit() => self.link.refused_payload(&error),
-            Err(error) => return Err(DownReason::Malformed(format!("a message: {error}"))),
         }
         Ok(())
     }
@@ -113,11 +116,11 @@ impl Site<'_> {
             return Ok(());
         }
         let result = match self.shared.processes.by_pid(&to) {
-            Some(process) => process.linked_with(from.clone(), self.link),
+            Some(process) => process.linked_by(from.clone(), Some(self.link)),
             None => Err(NoRelation::Ended),
         };
         match result {
-            Ok(()) => Ok(()),
+            Ok(()) | Err(NoRelation::Lost) => Ok(()),
             Err(NoRelation::TooMany) => Err(DownReason::TooManyRelations),
             Err(NoRelation::Ended) => {
                 // The sender of an exit signal must be of our node, or the peer disconnects.
@@ -145,25 +148,27 @@ impl Site<'_> {
         self.link.answer(&Control::unlink_id_ack(id, to, from), None);
     }
 
-    /// An exit signal of a linked process. Without the link it is late: we unlinked meanwhile.
-    fn exit(&self, from: Pid, to: &Pid, reason: Reason, payload: Option<RawTerm>) -> Taken {
+    fn unlink_id_ack(&self, id: u64, from: &Pid, to: &Pid) {
+        let process = self.shared.processes.by_pid(to);
+        if !process.is_some_and(|process| process.unlink_acknowledged(from, id)) {
+            self.skip("an acknowledgement of an unlink that is not");
+        }
+    }
+
+    /// An exit signal of a linked process.
+    fn exit(&self, from: &Pid, to: &Pid, reason: Reason, payload: Option<RawTerm>) -> Taken {
         let reason = self.reason(reason, payload)?;
         match self.shared.processes.by_pid(to) {
-            Some(process) if process.unlinked_from(&from) => {
-                self.shared.trap_exit(&process, from, reason);
-            }
-            _ => self.skip("an exit signal of a process that is not linked"),
+            Some(process) => self.shared.exit_signal(&process, from, reason, ExitKind::Linked),
+            None => self.skip("an exit signal to a process that is not"),
         }
         Ok(())
     }
 
-    fn exit2(&self, from: Pid, to: &PidOrName, reason: Reason, payload: Option<RawTerm>) -> Taken {
+    fn exit2(&self, from: &Pid, to: &PidOrName, reason: Reason, payload: Option<RawTerm>) -> Taken {
         let reason = self.reason(reason, payload)?;
-        match self.find(to) {
-            Some(process) if reason.is_atom("kill") => {
-                self.shared.end_process(&process, &Term::atom("killed"));
-            }
-            Some(process) => self.shared.trap_exit(&process, from, reason),
+        match self.shared.find(to) {
+            Some(process) => self.shared.exit_signal(&process, from, reason, ExitKind::Sent),
             None => self.skip("an exit signal to a process that is not"),
         }
         Ok(())
@@ -179,14 +184,14 @@ impl Site<'_> {
             // It lives as long as the link does, so there is nothing to remember.
             return Ok(());
         }
-        let result = match self.find(&to) {
+        let result = match self.shared.find(&to) {
             Some(process) => {
-                process.monitored_by(from.clone(), reference.clone(), to.clone(), self.link)
+                process.monitored_by(from.clone(), reference.clone(), to.clone(), Some(self.link))
             }
             None => Err(NoRelation::Ended),
         };
         match result {
-            Ok(()) => Ok(()),
+            Ok(()) | Err(NoRelation::Lost) => Ok(()),
             Err(NoRelation::TooMany) => Err(DownReason::TooManyRelations),
             Err(NoRelation::Ended) => {
                 tell_watcher(self.link, to, from, reference, Term::atom("noproc"));
@@ -199,9 +204,28 @@ impl Site<'_> {
         if !self.is_peers(from) {
             return;
         }
-        if let Some(process) = self.find(to) {
+        if let Some(process) = self.shared.find(to) {
             process.demonitored(reference);
         }
+    }
+
+    /// A monitor of ours has fired: of a process, of a call, or of nobody any more, as the sign of
+    /// life that was asked for.
+    fn monitor_exit(
+        &self,
+        to: &Pid,
+        reference: &Reference,
+        reason: Reason,
+        payload: Option<RawTerm>,
+    ) -> Taken {
+        if let Some(process) = self.shared.processes.by_pid(to) {
+            let reason = self.reason(reason, payload)?;
+            self.shared.down(&process, reference, reason);
+        } else if self.shared.calls.is_waiting(reference) {
+            let reason = self.reason(reason, payload)?;
+            self.shared.calls.end(reference, Answer::Down(reason));
+        }
+        Ok(())
     }
 
     fn spawn_request(&self, request: Reference, from: Pid) {
@@ -211,29 +235,49 @@ impl Site<'_> {
         }
     }
 
-    fn find(&self, process: &PidOrName) -> Option<Arc<Process>> {
-        match process {
-            PidOrName::Pid(pid) => self.shared.processes.by_pid(pid),
-            PidOrName::Name(name) => self.shared.processes.by_name(name),
+    fn spawn_reply(&self, request: &Reference, flags: i64, result: Term) {
+        match result {
+            Term::Atom(error) => {
+                if !self.shared.calls.end(request, Answer::NotSpawned(error)) {
+                    self.skip("a spawn reply that nobody waits for");
+                }
+            }
+            Term::Pid(pid) => {
+                let spawned = PidOrName::Pid(pid);
+                if !self.shared.calls.spawned(request, spawned.clone()) && flags & 2 != 0 {
+                    // Nobody waits for it any more, so nobody wants to hear of its end.
+                    let own = self.shared.self_pid.clone();
+                    self.link.answer(&Control::demonitor(own, spawned, request.clone()), None);
+                }
+            }
+            _ => self.skip("a spawn reply without a pid or a reason"),
         }
     }
 
-    fn deliver(&self, process: &Arc<Process>, from: Option<Pid>, body: RawTerm) {
-        let body = Body::Encoded(body, Arc::downgrade(self.link));
-        self.shared.deliver(process, Envelope { from, body });
+    fn envelope(&self, from: Option<Pid>, body: RawTerm) -> Envelope {
+        Envelope { from, body: Body::Encoded(body, Arc::downgrade(self.link)) }
+    }
+
+    /// A message that the node itself reads; `None` when it is over our limits, which does not
+    /// cost the link.
+    fn decode(&self, body: &RawTerm) -> Result<Option<Term>, DownReason> {
+        match body.decode(&self.shared.limits.terms) {
+            Ok(message) => Ok(Some(message)),
+            Err(error) if error.is_limit() => {
+                self.link.refused_payload(&error);
+                Ok(None)
+            }
+            Err(error) => Err(DownReason::Malformed(format!("a message: {error}"))),
+        }
     }
 
     fn reason(&self, reason: Reason, payload: Option<RawTerm>) -> Result<Term, DownReason> {
         match reason {
             Reason::Inline(reason) => Ok(reason),
-            Reason::Payload => match message(payload)?.decode(&self.shared.limits.terms) {
-                Ok(reason) => Ok(reason),
-                Err(error) if error.is_limit() => {
-                    self.link.refused_payload(&error);
-                    Ok(Term::atom("reason_too_large"))
-                }
-                Err(error) => Err(DownReason::Malformed(format!("an exit reason: {error}"))),
-            },
+            Reason::Payload => {
+                let reason = self.decode(&message(payload)?)?;
+                Ok(reason.unwrap_or_else(|| Term::atom("reason_too_large")))
+            }
         }
     }
 
@@ -259,43 +303,10 @@ fn message(payload: Option<RawTerm>) -> Result<RawTerm, DownReason> {
 }
 
 impl Shared {
-    /// Puts a message into a mailbox; one that overflows costs its process the life.
-    pub(crate) fn deliver(&self, process: &Arc<Process>, envelope: Envelope) {
-        if process.queue.push(envelope).is_err() {
-            tracing::warn!(name = ?process.name(), "a mailbox is full: its process is ended");
-            self.end_process(process, &Term::atom("mailbox_full"));
-        }
-    }
-
-    /// An exit signal to a process that traps exits, as every mailbox does.
-    fn trap_exit(&self, process: &Arc<Process>, from: Pid, reason: Term) {
-        let exit = vec![Term::atom("EXIT"), Term::Pid(from.clone()), reason];
-        self.deliver(process, Envelope { from: Some(from), body: Body::Term(Term::Tuple(exit)) });
-    }
-
-    /// Ends a process and tells everybody who has to know, once.
-    pub(crate) fn end_process(&self, process: &Arc<Process>, reason: &Term) {
-        let Some(bereaved) = process.end() else { return };
-        self.processes.remove(process);
-        for (reference, watcher) in bereaved.watchers {
-            let link = watcher.relation.link.clone();
-            tell_watcher(&link, watcher.watched, watcher.pid, reference, reason.clone());
-        }
-        let pid = self.processes.ids.pid(process.id);
-        for (linked, relation) in bereaved.links {
-            let Relation { ref link, .. } = relation;
-            tell_linked(link, pid.clone(), linked, reason.clone());
-        }
-    }
-
-    /// A link is gone: every relation across it ends, and then the name is free again.
+    /// A link is gone: every relation and call across it ends, and then the name is free again.
     pub(crate) fn link_down(&self, link: &Arc<Link>) {
-        for id in link.relations.processes() {
-            let Some(process) = self.processes.by_id(id) else { continue };
-            for pid in process.lost(link) {
-                self.trap_exit(&process, pid, Term::atom("noconnection"));
-            }
-        }
+        self.relations_lost(link);
+        self.calls.lost(link);
         self.announce_down(link);
         self.links.remove(link);
         link.set_down();

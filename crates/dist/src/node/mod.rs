@@ -1,6 +1,7 @@
 //! The node: a handle to clone, and what its links and processes share.
 
 mod builder;
+mod calls;
 pub(crate) mod dispatch;
 mod events;
 mod limits;
@@ -20,10 +21,12 @@ use tokio_util::task::TaskTracker;
 
 pub(crate) use builder::FIRST_CREATION;
 pub use builder::{Epmd, Listen, NodeBuilder};
+pub(crate) use calls::{Answer, Call, Calls};
 pub use events::{NodeEvent, NodeEvents, Peer, Visibility};
 pub use limits::Limits;
 pub use probe::{Pong, Probe};
 pub use send::Destination;
+pub(crate) use send::Way;
 pub(crate) use table::{Attempt, Begin, LinkTable, Offer};
 
 use crate::cookie::Cookie;
@@ -32,7 +35,7 @@ use crate::error::{ConnectError, DownReason, RegisterError};
 use crate::flags::Flags;
 use crate::link::{self, Link, LinkCounters};
 use crate::name::NodeName;
-use crate::process::{Mailbox, Processes};
+use crate::process::{Process, ProcessId, Processes};
 
 /// How often a connection attempt may lose its place to another with the same peer before
 /// [`Node::connect`] gives up.
@@ -44,7 +47,7 @@ const CONTESTS: usize = 8;
 /// which closes every link at once.
 #[derive(Debug, Clone)]
 pub struct Node {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     _last: Arc<StopOnDrop>,
 }
 
@@ -59,8 +62,12 @@ pub struct NodeCounts {
     pub slots: usize,
     /// Processes that live.
     pub processes: usize,
-    /// Links and monitors that other nodes' processes have with ours.
+    /// Their aliases.
+    pub aliases: usize,
+    /// Links and monitors of processes here with processes of other nodes, either way.
     pub relations: usize,
+    /// Calls that wait for an answer.
+    pub calls: usize,
     /// Tasks of the node: two for each link, and a few.
     pub tasks: usize,
 }
@@ -79,7 +86,9 @@ pub(crate) struct Shared {
     pub(crate) limits: Limits,
     pub(crate) links: Arc<LinkTable>,
     pub(crate) processes: Processes,
+    pub(crate) calls: Calls,
     /// The process that the node itself speaks as.
+    pub(crate) self_id: ProcessId,
     pub(crate) self_pid: Pid,
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
@@ -186,10 +195,13 @@ impl Node {
     #[must_use]
     pub fn counts(&self) -> NodeCounts {
         let links = self.shared.links.links();
+        let (processes, aliases) = self.shared.processes.len();
         NodeCounts {
             links: links.len(),
             slots: self.shared.links.len(),
-            processes: self.shared.processes.len(),
+            processes,
+            aliases,
+            calls: self.shared.calls.len(),
             relations: links.iter().map(|link| link.relations.len()).sum(),
             tasks: self.shared.tasks.len(),
         }
@@ -201,28 +213,50 @@ impl Node {
         NodeEvents::new(self.shared.events.subscribe())
     }
 
-    /// A mailbox under a name: it receives what any process of the cluster sends to
-    /// `{name, node}`.
+    /// A process under a name: it receives what any process of the cluster sends to
+    /// `{name, node}`. It traps exits.
     ///
     /// # Errors
     /// [`RegisterError`] when the name is taken or cannot be one.
-    pub fn register(&self, name: &str) -> Result<Mailbox, RegisterError> {
-        let atom = Atom::new(name).map_err(|error| RegisterError::Invalid(name.into(), error))?;
-        let mailbox = self.mailbox()?;
-        self.shared.processes.register(&atom, mailbox.process())?;
-        Ok(mailbox)
+    pub fn register(&self, name: &str) -> Result<Process, RegisterError> {
+        let process = self.process()?;
+        process.register(name)?;
+        Ok(process)
     }
 
-    /// A mailbox without a name, known by its pid.
+    /// A process without a name, known by its pid. It traps exits.
     ///
     /// # Errors
     /// [`RegisterError::ShuttingDown`].
-    pub fn mailbox(&self) -> Result<Mailbox, RegisterError> {
-        if self.shared.stopping.is_cancelled() {
-            return Err(RegisterError::ShuttingDown);
-        }
-        let process = self.shared.processes.spawn(&self.shared.limits);
-        Ok(Mailbox::new(process, self.shared.clone()))
+    pub fn process(&self) -> Result<Process, RegisterError> {
+        let spawned = self.shared.processes.spawn(&self.shared.limits);
+        let inner = spawned.ok_or(RegisterError::ShuttingDown)?;
+        inner.set_trap_exit(true);
+        Ok(Process::alone(inner, self.shared.clone()))
+    }
+
+    /// The process of this node that has a name (`erlang:whereis/1`).
+    #[must_use]
+    pub fn whereis(&self, name: &str) -> Option<Pid> {
+        let process = self.shared.processes.by_name(&Atom::new(name).ok()?)?;
+        Some(self.shared.processes.ids.pid(process.id))
+    }
+
+    /// Takes a name away from the process that has it. False when none has.
+    pub fn unregister(&self, name: &str) -> bool {
+        Atom::new(name).is_ok_and(|name| self.shared.processes.unregister(&name))
+    }
+
+    /// The names of this node's processes (`erlang:registered/0`).
+    #[must_use]
+    pub fn registered(&self) -> Vec<Atom> {
+        self.shared.processes.names()
+    }
+
+    /// Whether a process of this node lives (`erlang:is_process_alive/1`).
+    #[must_use]
+    pub fn is_alive(&self, pid: &Pid) -> bool {
+        self.shared.processes.by_pid(pid).is_some()
     }
 
     /// Stops in order: no more connections, every process ends with `shutdown`, what is queued is
@@ -232,13 +266,14 @@ impl Node {
         let shared = &self.shared;
         shared.stopping.cancel();
         shared.links.close();
-        for process in shared.processes.all() {
+        for process in shared.processes.close() {
             shared.end_process(&process, &Term::atom("shutdown"));
         }
         let links = shared.links.links();
         for link in &links {
             link.finish(DownReason::Shutdown);
         }
+        shared.calls.close();
         for link in &links {
             if timeout_at(until, link.wait_down()).await.is_err() {
                 link.close(DownReason::Shutdown);
@@ -264,6 +299,10 @@ impl Drop for StopOnDrop {
         for link in shared.links.links() {
             link.close(DownReason::Shutdown);
         }
+        for process in shared.processes.close() {
+            shared.end_process(&process, &Term::atom("shutdown"));
+        }
+        shared.calls.close();
         shared.registrar.lock().unwrap_or_else(PoisonError::into_inner).take();
         shared.tasks.close();
     }

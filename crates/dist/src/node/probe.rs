@@ -128,7 +128,7 @@ impl Node {
     /// [`ConnectError`] when there is no connection, it is lost, or no answer comes in 7 s.
     pub async fn ping(&self, peer: &NodeName) -> Result<(), ConnectError> {
         let link = self.shared.connect(peer).await?;
-        let mut mailbox = self.mailbox().map_err(|_| ConnectError::ShuttingDown)?;
+        let mut mailbox = self.process().map_err(|_| ConnectError::ShuttingDown)?;
         let tag = Term::Reference(self.shared.processes.ids.reference());
         let from = Term::Tuple(vec![Term::Pid(mailbox.pid().clone()), tag.clone()]);
         let request = Term::Tuple(vec![Term::atom("is_auth"), self.shared.node_term()]);

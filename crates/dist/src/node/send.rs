@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use etf::{Atom, Pid, Term};
+use etf::{Atom, Pid, Reference, Term};
 
 use super::{Node, Shared};
 use crate::error::SendError;
 use crate::link::{Link, Refused};
 use crate::name::NodeName;
-use crate::process::{Body, Envelope, Process};
-use crate::wire::control::Control;
+use crate::process::{Body, Envelope, Inner};
+use crate::wire::control::{Control, PidOrName};
 
 /// Where a message goes.
 #[derive(Debug, Clone, PartialEq)]
@@ -25,6 +25,14 @@ pub enum Destination {
         /// Where it is registered.
         node: NodeName,
     },
+    /// An alias of a process, here or elsewhere.
+    Alias(Reference),
+}
+
+impl From<Reference> for Destination {
+    fn from(alias: Reference) -> Self {
+        Self::Alias(alias)
+    }
 }
 
 impl From<Pid> for Destination {
@@ -83,15 +91,22 @@ impl Node {
 }
 
 /// Where a message goes, from the point of view of this node.
-enum Way {
-    Here(Option<Arc<Process>>),
+pub(crate) enum Way {
+    Here(Local),
     There(NodeName, Receiver),
 }
 
+/// A receiver of this node.
+pub(crate) enum Local {
+    Process(Option<Arc<Inner>>),
+    Alias(Reference),
+}
+
 /// A process of another node.
-enum Receiver {
+pub(crate) enum Receiver {
     Pid(Pid),
     Name(Atom),
+    Alias(Reference),
 }
 
 impl Receiver {
@@ -99,6 +114,16 @@ impl Receiver {
         match self {
             Self::Pid(pid) => Control::send(from.clone(), pid, link.flags),
             Self::Name(name) => Control::reg_send(from.clone(), name),
+            Self::Alias(alias) => Control::alias_send(from.clone(), alias, link.flags),
+        }
+    }
+
+    /// As a monitor names it; nobody monitors an alias.
+    pub(super) fn into_pid_or_name(self) -> Option<PidOrName> {
+        match self {
+            Self::Pid(pid) => Some(PidOrName::Pid(pid)),
+            Self::Name(name) => Some(PidOrName::Name(name)),
+            Self::Alias(_) => None,
         }
     }
 }
@@ -112,11 +137,9 @@ impl Shared {
         message: Term,
     ) -> Result<(), SendError> {
         let (node, receiver) = match self.way(to)? {
-            Way::Here(process) => {
-                return {
-                    self.send_here(process, from, message);
-                    Ok(())
-                };
+            Way::Here(receiver) => {
+                self.send_here(receiver, from, message);
+                return Ok(());
             }
             Way::There(node, receiver) => (node, receiver),
         };
@@ -136,11 +159,9 @@ impl Shared {
         message: Term,
     ) -> Result<(), SendError> {
         let (node, receiver) = match self.way(to)? {
-            Way::Here(process) => {
-                return {
-                    self.send_here(process, from, message);
-                    Ok(())
-                };
+            Way::Here(receiver) => {
+                self.send_here(receiver, from, message);
+                return Ok(());
             }
             Way::There(node, receiver) => (node, receiver),
         };
@@ -151,14 +172,24 @@ impl Shared {
         link.outbox.try_send(bytes).map_err(|refused| refused.into_error(node))
     }
 
-    fn way(&self, to: Destination) -> Result<Way, SendError> {
+    /// Whether a destination is of this node, and how to reach it if not.
+    ///
+    /// # Errors
+    /// When its node has no name that one could connect to.
+    pub(crate) fn way(&self, to: Destination) -> Result<Way, SendError> {
         Ok(match to {
-            Destination::Name(name) => Way::Here(self.processes.by_name(&name)),
+            Destination::Name(name) => Way::Here(Local::Process(self.processes.by_name(&name))),
             Destination::Pid(pid) if self.processes.ids.names_us(&pid) => {
-                Way::Here(self.processes.by_pid(&pid))
+                Way::Here(Local::Process(self.processes.by_pid(&pid)))
             }
             Destination::Remote { name, node } if node == self.name => {
-                Way::Here(self.processes.by_name(&name))
+                Way::Here(Local::Process(self.processes.by_name(&name)))
+            }
+            Destination::Alias(alias) if alias.node() == self.name.as_str() => {
+                Way::Here(Local::Alias(alias))
+            }
+            Destination::Alias(alias) => {
+                Way::There(NodeName::new(alias.node().as_str())?, Receiver::Alias(alias))
             }
             Destination::Pid(pid) => {
                 Way::There(NodeName::new(pid.node.as_str())?, Receiver::Pid(pid))
@@ -167,16 +198,31 @@ impl Shared {
         })
     }
 
-    fn send_here(&self, process: Option<Arc<Process>>, from: &Pid, message: Term) {
-        if let Some(process) = process {
-            let body = Body::Term(message);
-            self.deliver(&process, Envelope { from: Some(from.clone()), body });
+    fn send_here(&self, receiver: Local, from: &Pid, message: Term) {
+        match receiver {
+            Local::Process(Some(process)) => {
+                self.deliver_term(&process, Some(from.clone()), message);
+            }
+            Local::Process(None) => {}
+            Local::Alias(alias) => {
+                self.send_to_alias(&alias, Some(from.clone()), Body::Term(message));
+            }
+        }
+    }
+
+    /// A message to an alias of ours: of a call that waits, or of a process. False when there is
+    /// no such alias.
+    pub(crate) fn send_to_alias(&self, alias: &Reference, from: Option<Pid>, body: Body) -> bool {
+        match self.answer_call(alias, body) {
+            Ok(()) => true,
+            Err(body) => self.deliver_to_alias(alias, Envelope { from, body }),
         }
     }
 }
 
 impl Refused {
-    fn into_error(self, node: NodeName) -> SendError {
+    /// What a sender is told.
+    pub(crate) fn into_error(self, node: NodeName) -> SendError {
         match self {
             Self::Closed => SendError::LinkDown(node),
             Self::Busy => SendError::Busy(node),

@@ -23,12 +23,19 @@ pub(crate) struct Ids {
     creation: u32,
     next_process: AtomicU32,
     next_reference: AtomicU64,
+    next_unlink: AtomicU64,
 }
 
 impl Ids {
     /// Ids of the node with this name and creation.
     pub(crate) fn new(node: Atom, creation: u32) -> Self {
-        Self { node, creation, next_process: AtomicU32::new(1), next_reference: AtomicU64::new(1) }
+        Self {
+            node,
+            creation,
+            next_process: AtomicU32::new(1),
+            next_reference: AtomicU64::new(1),
+            next_unlink: AtomicU64::new(1),
+        }
     }
 
     /// The next process id, wrapping after 2^28. The caller skips those that live.
@@ -60,6 +67,11 @@ impl Ids {
     /// True for a pid of a node with our name, of whatever incarnation.
     pub(crate) fn names_us(&self, pid: &Pid) -> bool {
         pid.node == self.node
+    }
+
+    /// An id for an unlink: never 0.
+    pub(crate) fn unlink(&self) -> u64 {
+        self.next_unlink.fetch_add(1, Ordering::Relaxed).max(1)
     }
 
     /// A reference that this node never gave out before: three words, as OTP 23 takes them.

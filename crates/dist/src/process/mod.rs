@@ -1,160 +1,59 @@
 //! Processes of this node: what has a pid, receives messages, and can be monitored and linked to.
+//!
+//! [`Process`] is a process as its own code sees it, [`Inner`] as the node sees it. Signals between
+//! them are in [`signals`].
 
+mod handle;
 mod ids;
-mod mailbox;
+mod inner;
 mod queue;
+mod relate;
+mod signals;
+mod spawn;
 mod table;
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use etf::Term;
 
-use etf::{Atom, Pid, Reference};
-
+pub use handle::{Message, Process};
 pub(crate) use ids::{Ids, ProcessId};
-pub use mailbox::{Mailbox, Message};
-pub(crate) use queue::{Body, Envelope, Queue};
+pub(crate) use inner::Inner;
+pub(crate) use queue::{Body, Envelope};
+pub(crate) use signals::{ExitKind, tell_linked, tell_watcher};
+pub use spawn::Outcome;
 pub(crate) use table::Processes;
 
-use crate::link::{Link, Relation};
-use crate::node::Limits;
-use crate::wire::control::PidOrName;
+/// Why a process ends: the reason that its links and monitors see.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Exit(pub Term);
 
-/// One process.
-#[derive(Debug)]
-pub(crate) struct Process {
-    pub(crate) id: ProcessId,
-    pub(crate) queue: Queue,
-    name: OnceLock<Atom>,
-    state: Mutex<State>,
+impl Exit {
+    /// The reason of a process that did what it was to do.
+    #[must_use]
+    pub fn normal() -> Self {
+        Self(Term::atom("normal"))
+    }
+
+    /// The reason of a process that was asked to stop.
+    #[must_use]
+    pub fn shutdown() -> Self {
+        Self(Term::atom("shutdown"))
+    }
 }
 
-/// Who is to be told when the process ends.
-#[derive(Debug, Default)]
-struct State {
-    ended: bool,
-    watchers: HashMap<Reference, Watcher>,
-    links: HashMap<Pid, Relation>,
+impl<E: std::error::Error> From<E> for Exit {
+    /// An error of Rust as a reason: `{error, <<"what it says">>}`.
+    fn from(error: E) -> Self {
+        Self(Term::Tuple(vec![Term::atom("error"), Term::from(error.to_string())]))
+    }
 }
 
-/// A process elsewhere that monitors one of ours.
-#[derive(Debug)]
-pub(crate) struct Watcher {
-    pub(crate) pid: Pid,
-    /// What it called our process: a monitor by name reports the name.
-    pub(crate) watched: PidOrName,
-    pub(crate) relation: Relation,
-}
-
-/// Who has to hear of a process's end.
-#[derive(Debug, Default)]
-pub(crate) struct Bereaved {
-    pub(crate) watchers: HashMap<Reference, Watcher>,
-    pub(crate) links: HashMap<Pid, Relation>,
-}
-
-/// Why a relation with a process was not made.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum NoRelation {
-    /// The process has ended.
-    Ended,
-    /// The peer holds more relations than we keep.
-    TooMany,
-}
-
-impl Process {
-    fn new(id: ProcessId, limits: &Limits) -> Self {
-        Self {
-            id,
-            queue: Queue::new(limits.mailbox_messages, limits.mailbox_bytes),
-            name: OnceLock::new(),
-            state: Mutex::default(),
-        }
-    }
-
-    /// The registered name.
-    pub(crate) fn name(&self) -> Option<&Atom> {
-        self.name.get()
-    }
-
-    fn named(&self, name: Atom) {
-        // The table lets a name be given to a process only while it holds its lock.
-        let _ = self.name.set(name);
-    }
-
-    /// Lets a process on the other side of `link` monitor this one.
-    ///
-    /// # Errors
-    /// [`NoRelation`].
-    pub(crate) fn monitored_by(
-        &self,
-        pid: Pid,
-        reference: Reference,
-        watched: PidOrName,
-        link: &Arc<Link>,
-    ) -> Result<(), NoRelation> {
-        let mut state = self.lock();
-        if state.ended {
-            return Err(NoRelation::Ended);
-        }
-        let relation = Relation::new(link, self.id).ok_or(NoRelation::TooMany)?;
-        state.watchers.insert(reference, Watcher { pid, watched, relation });
-        Ok(())
-    }
-
-    /// Ends the monitor with this reference. False when there is none.
-    pub(crate) fn demonitored(&self, reference: &Reference) -> bool {
-        let removed = self.lock().watchers.remove(reference);
-        removed.is_some()
-    }
-
-    /// Links this process with one on the other side of `link`; once is as good as twice.
-    ///
-    /// # Errors
-    /// [`NoRelation`].
-    pub(crate) fn linked_with(&self, pid: Pid, link: &Arc<Link>) -> Result<(), NoRelation> {
-        let mut state = self.lock();
-        if state.ended {
-            return Err(NoRelation::Ended);
-        }
-        if let Entry::Vacant(vacant) = state.links.entry(pid) {
-            vacant.insert(Relation::new(link, self.id).ok_or(NoRelation::TooMany)?);
-        }
-        Ok(())
-    }
-
-    /// Takes the link with `pid` away. False when there was none.
-    pub(crate) fn unlinked_from(&self, pid: &Pid) -> bool {
-        let removed = self.lock().links.remove(pid);
-        removed.is_some()
-    }
-
-    /// Forgets every relation across a link that is lost, and tells which pids were linked.
-    pub(crate) fn lost(&self, link: &Arc<Link>) -> Vec<Pid> {
-        let across = |relation: &Relation| Arc::ptr_eq(&relation.link, link);
-        let mut state = self.lock();
-        let watchers: Vec<_> =
-            state.watchers.extract_if(|_, watcher| across(&watcher.relation)).collect();
-        let links: Vec<_> = state.links.extract_if(|_, relation| across(relation)).collect();
-        drop(state);
-        drop(watchers);
-        links.into_iter().map(|(pid, _)| pid).collect()
-    }
-
-    /// Ends the process: its queue is closed, and who has to be told is handed over, once.
-    pub(crate) fn end(&self) -> Option<Bereaved> {
-        let mut state = self.lock();
-        if std::mem::replace(&mut state.ended, true) {
-            return None;
-        }
-        let State { watchers, links, .. } = std::mem::take(&mut *state);
-        state.ended = true;
-        drop(state);
-        self.queue.close();
-        Some(Bereaved { watchers, links })
-    }
-
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
+/// How an alias ends (`erlang:alias/1`, `erlang:monitor/3`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum AliasMode {
+    /// When [`Process::unalias`] is called.
+    ExplicitUnalias,
+    /// When its monitor ends, or [`Process::unalias`] is called.
+    Demonitor,
+    /// With the first message sent to it, which ends its monitor too.
+    ReplyDemonitor,
 }

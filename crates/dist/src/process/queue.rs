@@ -43,6 +43,8 @@ pub(crate) struct Queue {
 #[derive(Debug, Default)]
 struct State {
     messages: VecDeque<Envelope>,
+    /// Messages and bytes that were not released yet.
+    count: usize,
     bytes: usize,
     closed: bool,
 }
@@ -67,10 +69,11 @@ impl Queue {
             return Ok(());
         }
         let bytes = state.bytes.saturating_add(envelope.size());
-        if state.messages.len() >= self.most_messages || bytes > self.most_bytes {
+        if state.count >= self.most_messages || bytes > self.most_bytes {
             return Err(Overflow);
         }
         state.bytes = bytes;
+        state.count += 1;
         state.messages.push_back(envelope);
         drop(state);
         self.arrived.notify_one();
@@ -78,25 +81,38 @@ impl Queue {
     }
 
     /// The next message, waiting for it; `None` when the queue was closed. Cancelling loses none.
+    ///
+    /// It counts against the limits until [`Queue::release`] is told its size: a message that a
+    /// selective receive has read over is still there.
     pub(crate) async fn pop(&self) -> Option<Envelope> {
         loop {
             let arrived = self.arrived.notified();
-            {
-                let mut state = self.lock();
-                if let Some(envelope) = state.messages.pop_front() {
-                    state.bytes = state.bytes.saturating_sub(envelope.size());
-                    if state.messages.is_empty() {
-                        // A burst must not be paid for until the process ends.
-                        state.messages.shrink_to(64);
-                    }
-                    return Some(envelope);
-                }
-                if state.closed {
-                    return None;
-                }
+            if let Some(envelope) = self.try_pop() {
+                return Some(envelope);
+            }
+            if self.lock().closed {
+                return None;
             }
             arrived.await;
         }
+    }
+
+    /// The next message, if there is one.
+    pub(crate) fn try_pop(&self) -> Option<Envelope> {
+        let mut state = self.lock();
+        let envelope = state.messages.pop_front()?;
+        if state.messages.is_empty() {
+            // A burst must not be paid for until the process ends.
+            state.messages.shrink_to(64);
+        }
+        Some(envelope)
+    }
+
+    /// A message of this size has left the mailbox.
+    pub(crate) fn release(&self, size: usize) {
+        let mut state = self.lock();
+        state.count = state.count.saturating_sub(1);
+        state.bytes = state.bytes.saturating_sub(size);
     }
 
     /// Forgets all messages and takes no more.
@@ -116,7 +132,8 @@ impl Queue {
 }
 
 impl Envelope {
-    fn size(&self) -> usize {
+    /// What it counts, in bytes as retained.
+    pub(crate) fn size(&self) -> usize {
         OVERHEAD
             + match &self.body {
                 Body::Encoded(raw, _) => raw.len(),
@@ -136,7 +153,9 @@ mod tests {
     }
 
     async fn pop(queue: &Queue) -> i64 {
-        match queue.pop().await.unwrap().body {
+        let envelope = queue.pop().await.unwrap();
+        queue.release(envelope.size());
+        match envelope.body {
             Body::Term(Term::Int(n)) => n,
             other => panic!("{other:?}"),
         }

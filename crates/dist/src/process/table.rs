@@ -1,12 +1,12 @@
-//! The processes of this node, by pid and by name.
+//! The processes of this node, by pid, by name and by alias.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use etf::{Atom, Pid};
+use etf::{Atom, Pid, Reference};
 
-use super::{Ids, Process, ProcessId};
+use super::{Ids, Inner, ProcessId};
 use crate::error::RegisterError;
 use crate::node::Limits;
 
@@ -23,8 +23,11 @@ pub(crate) struct Processes {
 
 #[derive(Debug, Default)]
 struct Tables {
-    by_id: HashMap<ProcessId, Arc<Process>>,
-    by_name: HashMap<Atom, Arc<Process>>,
+    by_id: HashMap<ProcessId, Arc<Inner>>,
+    by_name: HashMap<Atom, Arc<Inner>>,
+    by_alias: HashMap<Reference, ProcessId>,
+    /// Set at shutdown: nothing new.
+    closed: bool,
 }
 
 impl Processes {
@@ -33,14 +36,17 @@ impl Processes {
         Self { ids, tables: RwLock::default() }
     }
 
-    /// A new process.
-    pub(crate) fn spawn(&self, limits: &Limits) -> Arc<Process> {
+    /// A new process; `None` once the node is shutting down.
+    pub(crate) fn spawn(&self, limits: &Limits) -> Option<Arc<Inner>> {
         let mut tables = self.write();
+        if tables.closed {
+            return None;
+        }
         loop {
             if let Entry::Vacant(vacant) = tables.by_id.entry(self.ids.process()) {
-                let process = Arc::new(Process::new(*vacant.key(), limits));
+                let process = Arc::new(Inner::new(*vacant.key(), limits));
                 vacant.insert(process.clone());
-                return process;
+                return Some(process);
             }
         }
     }
@@ -48,57 +54,91 @@ impl Processes {
     /// Gives a process a name.
     ///
     /// # Errors
-    /// When the name is taken or is one that the node itself answers for.
-    pub(crate) fn register(
-        &self,
-        name: &Atom,
-        process: &Arc<Process>,
-    ) -> Result<(), RegisterError> {
+    /// When the name is taken, the process has one, or the node itself answers for it.
+    pub(crate) fn register(&self, name: &Atom, process: &Arc<Inner>) -> Result<(), RegisterError> {
         if RESERVED.contains(&name.as_str()) {
             return Err(RegisterError::Reserved(name.to_string()));
         }
-        match self.write().by_name.entry(name.clone()) {
+        let mut tables = self.write();
+        if let Some(name) = process.name() {
+            return Err(RegisterError::Named(name.to_string()));
+        }
+        match tables.by_name.entry(name.clone()) {
             Entry::Occupied(_) => Err(RegisterError::Taken(name.to_string())),
+            Entry::Vacant(_) if !process.set_name(Some(name.clone())) => Err(RegisterError::Ended),
             Entry::Vacant(vacant) => {
                 vacant.insert(process.clone());
-                process.named(name.clone());
                 Ok(())
             }
         }
     }
 
+    /// Takes a name away from whoever has it. False when nobody has.
+    pub(crate) fn unregister(&self, name: &Atom) -> bool {
+        let mut tables = self.write();
+        let process = tables.by_name.remove(name);
+        process.map(|process| process.set_name(None)).is_some()
+    }
+
+    /// Makes an alias known.
+    pub(crate) fn add_alias(&self, alias: Reference, process: ProcessId) {
+        self.write().by_alias.insert(alias, process);
+    }
+
+    /// Forgets an alias.
+    pub(crate) fn remove_alias(&self, alias: &Reference) {
+        self.write().by_alias.remove(alias);
+    }
+
+    /// The live process with this alias.
+    pub(crate) fn by_alias(&self, alias: &Reference) -> Option<Arc<Inner>> {
+        let tables = self.read();
+        tables.by_id.get(tables.by_alias.get(alias)?).cloned()
+    }
+
     /// The live process with this pid.
-    pub(crate) fn by_pid(&self, pid: &Pid) -> Option<Arc<Process>> {
+    pub(crate) fn by_pid(&self, pid: &Pid) -> Option<Arc<Inner>> {
         self.by_id(self.ids.own(pid)?)
     }
 
     /// The live process with this id.
-    pub(crate) fn by_id(&self, id: ProcessId) -> Option<Arc<Process>> {
+    pub(crate) fn by_id(&self, id: ProcessId) -> Option<Arc<Inner>> {
         self.read().by_id.get(&id).cloned()
     }
 
     /// The live process with this name.
-    pub(crate) fn by_name(&self, name: &Atom) -> Option<Arc<Process>> {
+    pub(crate) fn by_name(&self, name: &Atom) -> Option<Arc<Inner>> {
         self.read().by_name.get(name).cloned()
     }
 
-    /// Takes a process out of both tables.
-    pub(crate) fn remove(&self, process: &Process) {
+    /// All registered names.
+    pub(crate) fn names(&self) -> Vec<Atom> {
+        self.read().by_name.keys().cloned().collect()
+    }
+
+    /// Takes a process that has ended, and its aliases, out of the tables.
+    pub(crate) fn remove<'a>(&self, process: &Inner, aliases: impl Iterator<Item = &'a Reference>) {
         let mut tables = self.write();
         tables.by_id.remove(&process.id);
         if let Some(name) = process.name() {
-            tables.by_name.remove(name);
+            tables.by_name.remove(&name);
+        }
+        for alias in aliases {
+            tables.by_alias.remove(alias);
         }
     }
 
-    /// Every live process.
-    pub(crate) fn all(&self) -> Vec<Arc<Process>> {
-        self.read().by_id.values().cloned().collect()
+    /// Makes no more processes, and gives all that live.
+    pub(crate) fn close(&self) -> Vec<Arc<Inner>> {
+        let mut tables = self.write();
+        tables.closed = true;
+        tables.by_id.values().cloned().collect()
     }
 
-    /// How many processes live.
-    pub(crate) fn len(&self) -> usize {
-        self.read().by_id.len()
+    /// How many processes live, and how many aliases they have.
+    pub(crate) fn len(&self) -> (usize, usize) {
+        let tables = self.read();
+        (tables.by_id.len(), tables.by_alias.len())
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Tables> {
@@ -119,29 +159,39 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_found_by_pid_and_name_until_it_is_removed() {
+    fn a_process_is_found_by_pid_name_and_alias_until_it_is_removed() {
         let processes = processes();
-        let process = processes.spawn(&Limits::default());
+        let process = processes.spawn(&Limits::default()).unwrap();
         let pid = processes.ids.pid(process.id);
         let name = Atom::from_static("scorer");
+        let alias = processes.ids.reference();
         processes.register(&name, &process).unwrap();
+        processes.add_alias(alias.clone(), process.id);
         assert!(Arc::ptr_eq(&processes.by_pid(&pid).unwrap(), &process));
         assert!(Arc::ptr_eq(&processes.by_name(&name).unwrap(), &process));
-        processes.remove(&process);
+        assert!(Arc::ptr_eq(&processes.by_alias(&alias).unwrap(), &process));
+        processes.remove(&process, [alias.clone()].iter());
         assert!(processes.by_pid(&pid).is_none());
         assert!(processes.by_name(&name).is_none());
-        assert_eq!(processes.len(), 0);
+        assert!(processes.by_alias(&alias).is_none());
+        assert_eq!(processes.len(), (0, 0));
     }
 
     #[test]
-    fn a_name_is_given_once() {
+    fn a_name_is_given_once_and_a_process_has_one() {
         let processes = processes();
         let name = Atom::from_static("scorer");
-        let first = processes.spawn(&Limits::default());
-        let second = processes.spawn(&Limits::default());
+        let first = processes.spawn(&Limits::default()).unwrap();
+        let second = processes.spawn(&Limits::default()).unwrap();
         processes.register(&name, &first).unwrap();
         assert!(matches!(processes.register(&name, &second), Err(RegisterError::Taken(_))));
+        let other = Atom::from_static("other");
+        assert!(matches!(processes.register(&other, &first), Err(RegisterError::Named(_))));
         let rex = Atom::from_static("rex");
         assert!(matches!(processes.register(&rex, &second), Err(RegisterError::Reserved(_))));
+        assert!(processes.unregister(&name));
+        assert!(!processes.unregister(&name));
+        processes.register(&name, &second).unwrap();
+        processes.register(&other, &first).unwrap();
     }
 }

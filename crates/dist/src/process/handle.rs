@@ -1,0 +1,206 @@
+//! A process as its own code sees it.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use etf::{DecodeError, Pid, Reference, Term};
+use tokio::time::timeout;
+
+use super::{Body, Envelope, Exit, Inner};
+use crate::error::{DownReason, SendError};
+use crate::link::WeakLink;
+use crate::node::{Destination, Shared};
+
+/// A process of this node, held by the code that it is.
+///
+/// To the cluster it is a process like any other: it has a pid, receives messages, can be given a
+/// name, monitored and linked to, and ends. [`Node::spawn`](crate::Node::spawn) gives it to a task;
+/// [`Node::register`](crate::Node::register) and [`Node::process`](crate::Node::process) give it to
+/// whoever wants to receive messages in code of its own. It ends when its task does or it is
+/// dropped, or by an exit signal; then nothing is received any more.
+///
+/// Its mailbox holds up to 1,000,000 messages or 256 MiB (see [`Limits`](crate::Limits)); over that
+/// it is ended with the reason `mailbox_full`, which its monitors and links see.
+#[derive(Debug)]
+pub struct Process {
+    inner: Arc<Inner>,
+    pid: Pid,
+    shared: Arc<Shared>,
+    /// Messages that a selective receive has read over; still counted in the queue.
+    skipped: VecDeque<Message>,
+    /// Why it ends when it is dropped; a process with a task ends with that.
+    reason: Option<Term>,
+}
+
+/// A message that was received.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Message {
+    /// Who sent it, where the distribution protocol tells: a hint, since the sender chose it.
+    pub from: Option<Pid>,
+    /// What was sent.
+    pub term: Term,
+    /// What it counts in the mailbox.
+    size: usize,
+}
+
+impl Process {
+    /// The handle of a process that lives as long as the handle does.
+    pub(crate) fn alone(inner: Arc<Inner>, shared: Arc<Shared>) -> Self {
+        let mut process = Self::of_task(inner, shared);
+        process.reason = Some(Term::atom("normal"));
+        process
+    }
+
+    /// The handle of a process that lives as long as its task does.
+    pub(super) fn of_task(inner: Arc<Inner>, shared: Arc<Shared>) -> Self {
+        let pid = shared.processes.ids.pid(inner.id);
+        Self { inner, pid, shared, skipped: VecDeque::new(), reason: None }
+    }
+
+    /// The pid that others know this process by.
+    #[must_use]
+    pub fn pid(&self) -> &Pid {
+        &self.pid
+    }
+
+    /// The oldest message; `None` once the process was ended.
+    ///
+    /// Cancelling the wait loses no message. A message that is malformed costs its sender's node
+    /// the link, as it does in OTP, and one over the limits is dropped and counted.
+    pub async fn recv(&mut self) -> Option<Message> {
+        if self.inner.end_reason().is_some() {
+            return None;
+        }
+        let message = match self.skipped.pop_front() {
+            Some(message) => message,
+            None => self.next().await?,
+        };
+        self.inner.queue.release(message.size);
+        Some(message)
+    }
+
+    /// The oldest message that `wanted` takes: the others stay, in their order. `None` once the
+    /// process was ended.
+    ///
+    /// `wanted` gives the message back when it does not want it. Cancelling the wait loses no
+    /// message.
+    pub async fn receive<T>(
+        &mut self,
+        mut wanted: impl FnMut(Message) -> Result<T, Message>,
+    ) -> Option<T> {
+        if self.inner.end_reason().is_some() {
+            return None;
+        }
+        let mut at = 0;
+        loop {
+            let message = match self.skipped.remove(at) {
+                Some(message) => message,
+                None => self.next().await?,
+            };
+            let size = message.size;
+            match wanted(message) {
+                Ok(taken) => {
+                    self.inner.queue.release(size);
+                    return Some(taken);
+                }
+                Err(message) => self.skipped.insert(at, message),
+            }
+            at += 1;
+        }
+    }
+
+    /// As [`Process::receive`], for at most so long. `None` when the time is over as well.
+    pub async fn receive_within<T>(
+        &mut self,
+        time: Duration,
+        wanted: impl FnMut(Message) -> Result<T, Message>,
+    ) -> Option<T> {
+        timeout(time, self.receive(wanted)).await.ok().flatten()
+    }
+
+    /// Ends a monitor and takes its `DOWN` message out of the mailbox if it has arrived
+    /// (`erlang:demonitor/2` with `flush`).
+    pub fn demonitor_flush(&mut self, reference: &Reference) {
+        if self.demonitor(reference) {
+            return;
+        }
+        while let Some(envelope) = self.inner.queue.try_pop() {
+            self.keep(envelope);
+        }
+        let down = |message: &Message| match message.term.as_tuple() {
+            Some([down, Term::Reference(of), ..]) => down.is_atom("DOWN") && of == reference,
+            _ => false,
+        };
+        if let Some(at) = self.skipped.iter().position(down)
+            && let Some(message) = self.skipped.remove(at)
+        {
+            self.inner.queue.release(message.size);
+        }
+    }
+
+    /// Sends a message from this process: see [`Node::send`](crate::Node::send).
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn send(&self, to: impl Into<Destination>, message: Term) -> Result<(), SendError> {
+        self.shared.send(&self.pid, to.into(), message).await
+    }
+
+    /// Ends the process with a reason that its links and monitors see.
+    pub fn stop(self, reason: &Exit) {
+        self.shared.end_process(&self.inner, &reason.0);
+    }
+
+    pub(super) fn parts(&self) -> (&Arc<Shared>, &Arc<Inner>) {
+        (&self.shared, &self.inner)
+    }
+
+    /// The next message that can be read, still counted in the queue.
+    async fn next(&mut self) -> Option<Message> {
+        loop {
+            let envelope = self.inner.queue.pop().await?;
+            if let Some(message) = self.read(envelope) {
+                return Some(message);
+            }
+        }
+    }
+
+    fn keep(&mut self, envelope: Envelope) {
+        if let Some(message) = self.read(envelope) {
+            self.skipped.push_back(message);
+        }
+    }
+
+    fn read(&self, envelope: Envelope) -> Option<Message> {
+        let size = envelope.size();
+        let Envelope { from, body } = envelope;
+        match body {
+            Body::Term(term) => Some(Message { from, term, size }),
+            Body::Encoded(raw, link) => match raw.decode(&self.shared.limits.terms) {
+                Ok(term) => Some(Message { from, term, size }),
+                Err(error) => {
+                    self.inner.queue.release(size);
+                    refuse(&error, &link);
+                    None
+                }
+            },
+        }
+    }
+}
+
+fn refuse(error: &DecodeError, link: &WeakLink) {
+    let Some(link) = link.upgrade() else { return };
+    link.refused_payload(error);
+    if !error.is_limit() {
+        link.close(DownReason::Malformed(format!("a message: {error}")));
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if let Some(reason) = &self.reason {
+            self.shared.end_process(&self.inner, reason);
+        }
+    }
+}

@@ -1,0 +1,254 @@
+//! What a process does to others: links, monitors, exit signals, aliases and names.
+
+use std::sync::Arc;
+
+use etf::{Atom, Pid, Reference, Term};
+
+use super::inner::{BeginLink, Watched};
+use super::signals::ExitKind;
+use super::{AliasMode, Inner, Process};
+use crate::error::RegisterError;
+use crate::flags::Flags;
+use crate::link::{Link, NoRelation};
+use crate::name::NodeName;
+use crate::node::{Destination, Shared, Way};
+use crate::wire::control::{Control, PidOrName};
+
+impl Process {
+    /// Links with another process, `erlang:link/1`: when one ends, the other gets an exit signal.
+    ///
+    /// A process that does not exist, or a node that cannot be reached, is an exit signal from it
+    /// with the reason `noproc` or `noconnection`.
+    pub async fn link(&self, pid: &Pid) {
+        let (shared, inner) = self.parts();
+        if pid == self.pid() {
+            return;
+        }
+        if shared.processes.ids.names_us(pid) {
+            shared.link_here(inner, pid);
+            return;
+        }
+        let Some(link) = shared.link_of(pid).await else {
+            shared.exit_signal(inner, pid, Term::atom("noconnection"), ExitKind::Sent);
+            return;
+        };
+        match inner.begin_link(pid.clone(), Some(&link)) {
+            Ok(BeginLink::New) => {
+                shared.signal(&link, &Control::link(self.pid().clone(), pid.clone()), None).await;
+            }
+            Ok(BeginLink::Already) | Err(NoRelation::Ended) => {}
+            Err(NoRelation::Lost | NoRelation::TooMany) => {
+                shared.exit_signal(inner, pid, Term::atom("noconnection"), ExitKind::Sent);
+            }
+        }
+    }
+
+    /// Takes a link away, `erlang:unlink/1`. No exit signal from that process comes any more.
+    pub async fn unlink(&self, pid: &Pid) {
+        let (shared, inner) = self.parts();
+        let id = shared.processes.ids.unlink();
+        let acknowledged = match shared.links.link(pid.node.as_str()) {
+            Some(link) => link.flags.contains(Flags::UNLINK_ID),
+            None => false,
+        };
+        if let Some(link) = inner.begin_unlink(pid, acknowledged.then_some(id)) {
+            let from = self.pid().clone();
+            let control = if acknowledged {
+                Control::unlink_id(id, from, pid.clone())
+            } else {
+                Control::unlink(from, pid.clone())
+            };
+            shared.signal(&link, &control, None).await;
+        } else if let Some(other) = shared.processes.by_pid(pid) {
+            other.unlinked_from(self.pid());
+        }
+    }
+
+    /// Monitors a process, `erlang:monitor/2`: its end is one message
+    /// `{'DOWN', Ref, process, Pid | {Name, Node}, Reason}`.
+    ///
+    /// A process that does not exist, or a node that cannot be reached, is such a message too, with
+    /// the reason `noproc` or `noconnection`.
+    pub async fn monitor(&self, target: impl Into<Destination>) -> Reference {
+        let reference = self.parts().0.processes.ids.reference();
+        self.monitor_as(reference.clone(), target.into()).await;
+        reference
+    }
+
+    /// As [`Process::monitor`], with an alias that is the monitor's reference
+    /// (`erlang:monitor/3` with `{alias, Mode}`).
+    pub async fn monitor_with_alias(
+        &self,
+        target: impl Into<Destination>,
+        mode: AliasMode,
+    ) -> Reference {
+        let reference = self.alias(mode);
+        self.monitor_as(reference.clone(), target.into()).await;
+        reference
+    }
+
+    /// Ends a monitor, `erlang:demonitor/1`. A `DOWN` message that has arrived stays in the
+    /// mailbox; [`Process::demonitor_flush`] takes it out.
+    pub fn demonitor(&self, reference: &Reference) -> bool {
+        let (shared, inner) = self.parts();
+        if inner.alias_mode(reference).is_some_and(|mode| mode != AliasMode::ExplicitUnalias) {
+            shared.end_alias(inner, reference);
+        }
+        shared.demonitor(inner, reference)
+    }
+
+    /// Sends an exit signal, `erlang:exit/2`. A process that does not exist, or a node that is not
+    /// connected and cannot be, is no error.
+    pub async fn exit(&self, pid: &Pid, reason: Term) {
+        let (shared, inner) = self.parts();
+        if pid == self.pid() && reason.is_atom("normal") && !inner.traps_exit() {
+            // Only to itself does `normal` do anything.
+            shared.end_process(inner, &reason);
+        } else if let Some(process) = shared.processes.by_pid(pid) {
+            shared.exit_signal(&process, self.pid(), reason, ExitKind::Sent);
+        } else if !shared.processes.ids.names_us(pid)
+            && let Some(link) = shared.link_of(pid).await
+        {
+            let from = self.pid().clone();
+            let (control, payload) = Control::exit2_to(from, pid.clone(), reason, link.flags);
+            shared.signal(&link, &control, payload.as_ref()).await;
+        }
+    }
+
+    /// Whether exit signals arrive as messages `{'EXIT', From, Reason}`
+    /// (`process_flag(trap_exit, _)`); tells how it was.
+    pub fn trap_exit(&self, trap: bool) -> bool {
+        self.parts().1.set_trap_exit(trap)
+    }
+
+    /// A reference that messages can be sent to as long as it is not taken away
+    /// (`erlang:alias/1`).
+    #[must_use]
+    pub fn alias(&self, mode: AliasMode) -> Reference {
+        let (shared, inner) = self.parts();
+        let alias = shared.processes.ids.reference();
+        if inner.add_alias(alias.clone(), mode) {
+            shared.processes.add_alias(alias.clone(), inner.id);
+        }
+        alias
+    }
+
+    /// Takes an alias away (`erlang:unalias/1`): messages to it are dropped from now on. False when
+    /// there is no such alias.
+    pub fn unalias(&self, alias: &Reference) -> bool {
+        let (shared, inner) = self.parts();
+        shared.end_alias(inner, alias)
+    }
+
+    /// Gives this process a name.
+    ///
+    /// # Errors
+    /// [`RegisterError`] when the name is taken, cannot be one, or the process has one.
+    pub fn register(&self, name: &str) -> Result<(), RegisterError> {
+        let (shared, inner) = self.parts();
+        shared.processes.register(&registered_name(name)?, inner)
+    }
+
+    async fn monitor_as(&self, reference: Reference, target: Destination) {
+        let (shared, inner) = self.parts();
+        let Some((what, to, node)) = shared.watched(target) else { return };
+        let reason = match node {
+            None => shared.monitor_here(inner, self.pid(), &reference, what.clone(), &to),
+            Some(node) => match shared.connect(&node).await {
+                Err(_) => Some("noconnection"),
+                Ok(link) => match inner.begin_monitor(reference.clone(), what.clone(), Some(&link))
+                {
+                    Err(NoRelation::Ended) => None,
+                    Err(NoRelation::Lost | NoRelation::TooMany) => Some("noconnection"),
+                    Ok(()) => {
+                        let from = self.pid().clone();
+                        let control = Control::monitor(from, to, reference.clone());
+                        shared.signal(&link, &control, None).await;
+                        None
+                    }
+                },
+            },
+        };
+        if let Some(reason) = reason {
+            shared.end_alias(inner, &reference);
+            shared.deliver_term(inner, None, what.down(reference, Term::atom(reason)));
+        }
+    }
+}
+
+/// A name as an atom.
+pub(crate) fn registered_name(name: &str) -> Result<Atom, RegisterError> {
+    Atom::new(name).map_err(|error| RegisterError::Invalid(name.into(), error))
+}
+
+impl Shared {
+    /// Sends a signal of a process of ours, waiting for room as a message would. A link that goes
+    /// down meanwhile has told everybody by itself.
+    pub(crate) async fn signal(&self, link: &Link, control: &Term, payload: Option<&Term>) {
+        match link.frame(control, payload) {
+            Ok(bytes) => drop(link.outbox.send(bytes).await),
+            Err(error) => tracing::warn!(%error, "a signal could not be encoded"),
+        }
+    }
+
+    /// The link to a pid's node, dialled if need be.
+    async fn link_of(self: &Arc<Self>, pid: &Pid) -> Option<Arc<Link>> {
+        let node = NodeName::new(pid.node.as_str()).ok()?;
+        self.connect(&node).await.ok()
+    }
+
+    fn link_here(&self, inner: &Arc<Inner>, pid: &Pid) {
+        // Ours first: when the other ends in between, its exit signal finds the link.
+        if inner.begin_link(pid.clone(), None) != Ok(BeginLink::New) {
+            return;
+        }
+        let own = self.processes.ids.pid(inner.id);
+        let linked =
+            self.processes.by_pid(pid).is_some_and(|other| other.linked_by(own, None).is_ok());
+        if !linked {
+            self.exit_signal(inner, pid, Term::atom("noproc"), ExitKind::Linked);
+        }
+    }
+
+    /// Monitors a process of this node; returns the reason when there is none.
+    fn monitor_here(
+        &self,
+        inner: &Arc<Inner>,
+        own: &Pid,
+        reference: &Reference,
+        what: Watched,
+        to: &PidOrName,
+    ) -> Option<&'static str> {
+        inner.begin_monitor(reference.clone(), what, None).ok()?;
+        let watched = self.find(to).is_some_and(|process| {
+            process.monitored_by(own.clone(), reference.clone(), to.clone(), None).is_ok()
+        });
+        if watched {
+            return None;
+        }
+        inner.end_monitor(reference).map(|_| "noproc")
+    }
+
+    /// What a monitor's target is, how its node knows it, and which node that is if not ours.
+    fn watched(&self, target: Destination) -> Option<(Watched, PidOrName, Option<NodeName>)> {
+        match target {
+            Destination::Name(name) => {
+                let what = Watched::Named(name.clone(), self.name.clone());
+                Some((what, PidOrName::Name(name), None))
+            }
+            Destination::Remote { name, node } => {
+                let away = (node != self.name).then(|| node.clone());
+                Some((Watched::Named(name.clone(), node), PidOrName::Name(name), away))
+            }
+            Destination::Pid(pid) => {
+                let away = match self.way(Destination::Pid(pid.clone())) {
+                    Ok(Way::Here(_)) => None,
+                    Ok(Way::There(node, _)) => Some(node),
+                    Err(_) => NodeName::new("nonode@nohost").ok(),
+                };
+                Some((Watched::Pid(pid.clone()), PidOrName::Pid(pid), away))
+            }
+            Destination::Alias(_) => None,
+        }
+    }
+}
