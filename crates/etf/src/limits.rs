@@ -7,8 +7,8 @@
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Limits {
-    /// Levels of nesting; a term without any is at level 1. Default 512; more than [`Limits::MAX_DEPTH`] counts as that.
-    /// At most 8 of the levels may be keys of maps.
+    /// How many tuples, lists, maps and funs may stand inside each other. Default 512; more than [`Limits::MAX_DEPTH`]
+    /// counts as that. At most 8 of them may stand in keys of maps.
     pub depth: usize,
     /// Elements of all tuples, lists and maps (a pair counts as two) together. Default 2^25.
     pub elements: usize,
@@ -22,8 +22,8 @@ impl Limits {
     /// The greatest depth that can be set.
     ///
     /// Terms are dropped, compared, cloned and printed level by level on the stack, as any nested Rust value is; this bound
-    /// keeps all of that well inside the 2 MiB that a thread has by default.
-    pub const MAX_DEPTH: usize = 1024;
+    /// keeps all of that within the 2 MiB that a thread has by default, also without optimization.
+    pub const MAX_DEPTH: usize = 768;
 
     /// These limits with another depth.
     #[must_use]

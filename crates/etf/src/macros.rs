@@ -77,3 +77,33 @@ macro_rules! term_map {
         $crate::term_map!([$($done)* ($key, $crate::term!($value)),] $($($rest)*)?)
     };
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Atom, Term};
+
+    #[test]
+    fn everything_can_stand_everywhere() {
+        let value = Term::from(7);
+        let node = Atom::from_static("n@h");
+        assert_eq!(term!(-5), Term::Int(-5));
+        assert_eq!(term!(-2.5), Term::Float(-2.5));
+        assert_eq!(term!([(&value), -1, #{}, {}, [],]).to_string(), "[7,-1,#{},{},[]]");
+        assert_eq!(term!({(value.clone()), -1, #{a => -1}}).to_string(), "{7,-1,#{a => -1}}");
+        assert_eq!(
+            term!(#{{a, 1} => [], -1 => {}, #{} => #{b => c}, (&node) => (value)}).to_string(),
+            "#{{a,1} => [],-1 => {},#{} => #{b => c},n@h => 7}"
+        );
+        assert_eq!(term!([1 | [2, 3]]), term!([1, 2, 3]));
+        assert_eq!(term!([1, -2 | #{}]).to_string(), "[1,-2|#{}]");
+        assert_eq!(term!([{} | tail]).to_string(), "[{}|tail]");
+        assert_eq!(term!([true, type, fn]).to_string(), "[true,type,fn]");
+    }
+
+    #[test]
+    fn a_list_with_a_tail_has_the_simplest_form() {
+        assert_eq!(Term::list_with_tail(vec![], Term::from(1)), Term::from(1));
+        assert_eq!(Term::list_with_tail(vec![Term::from(1)], Term::NIL), term!([1]));
+        assert_eq!(Term::list_with_tail(vec![Term::from(1)], term!([2 | 3])), term!([1, 2 | 3]));
+    }
+}

@@ -48,6 +48,12 @@ impl RawTerm {
         Ok(term)
     }
 
+    /// The bytes, in which tag 82 refers to the atoms of the frame's header.
+    #[must_use]
+    pub fn as_bytes(&self) -> &Bytes {
+        &self.bytes
+    }
+
     /// The length in bytes of what is not decoded.
     #[must_use]
     pub fn len(&self) -> usize {

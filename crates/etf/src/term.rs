@@ -50,7 +50,7 @@ pub enum Term {
 }
 
 /// A list that does not end in `[]`.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ImproperList {
     pub(crate) items: Vec<Term>,
     pub(crate) tail: Term,

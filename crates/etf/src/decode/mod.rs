@@ -141,6 +141,7 @@ impl<'a> Decoder<'a> {
     fn walk(&mut self) -> Result<Term> {
         let mut open = match self.step(0)? {
             Step::Value(term) => return Ok(term),
+            Step::Open(_) if self.max_depth == 0 => return Err(DecodeErrorKind::Depth),
             Step::Open(open) => open,
         };
         let mut outer: Vec<Open> = Vec::new();
@@ -153,7 +154,7 @@ impl<'a> Decoder<'a> {
                     Step::Value(term) => open.items.push(term),
                     Step::Open(mut inner) => {
                         inner.keys = open.keys + usize::from(open.is_at_key());
-                        // The new one stands at level `outer.len() + 2`.
+                        // The new one stands inside of `open` and those.
                         if outer.len() + 2 > self.max_depth || inner.keys > MAX_KEYS {
                             return Err(DecodeErrorKind::Depth);
                         }

@@ -293,3 +293,145 @@ fn quoted(chars: impl Iterator<Item = char>, f: &mut Formatter<'_>) -> fmt::Resu
     }
     f.write_str("\"")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{BitBinary, Export, Limits, Pid, Port, Reference, decode, term};
+
+    fn named(text: &str) -> Term {
+        Term::Atom(Atom::new(text).unwrap())
+    }
+
+    fn inspect(term: &Term) -> String {
+        term.elixir().to_string()
+    }
+
+    /// Printed by Elixir 1.14.
+    #[test]
+    fn atoms_are_quoted_as_elixir_does_it() {
+        let printed = [
+            ("ok", ":ok"),
+            ("nil", "nil"),
+            ("true", "true"),
+            ("a?", ":a?"),
+            ("b!", ":b!"),
+            ("c@d", ":c@d"),
+            ("n@127.0.0.1", ":\"n@127.0.0.1\""),
+            ("Foo", ":Foo"),
+            ("é", ":é"),
+            ("", ":\"\""),
+            ("1a", ":\"1a\""),
+            ("_a", ":_a"),
+            ("a!?", ":\"a!?\""),
+            ("@a", ":\"@a\""),
+            ("+", ":+"),
+            ("&&", ":&&"),
+            ("=>", ":\"=>\""),
+            ("%{}", ":%{}"),
+            ("<<>>", ":<<>>"),
+            ("..//", ":..//"),
+            ("::", ":\"::\""),
+            ("not in", ":\"not in\""),
+            ("Elixir", "Elixir"),
+            ("Elixir.", ":\"Elixir.\""),
+            ("Elixir.Foo", "Foo"),
+            ("Elixir.Foo.Bar1", "Foo.Bar1"),
+            ("Elixir.foo", ":\"Elixir.foo\""),
+            ("Elixir.Foo.bar", ":\"Elixir.Foo.bar\""),
+            ("Elixir.A_1", "A_1"),
+            ("Elixir.A?", ":\"Elixir.A?\""),
+            ("foo bar", ":\"foo bar\""),
+            ("a.b", ":\"a.b\""),
+            ("a\né\u{85}\0", ":\"a\\né\\x85\\0\""),
+            ("a'\"#{", ":\"a'\\\"\\#{\""),
+        ];
+        for (text, expected) in printed {
+            assert_eq!(inspect(&named(text)), expected);
+        }
+    }
+
+    /// Printed by Elixir 1.14, but for the charlist, which is as from 1.15 on.
+    #[test]
+    fn terms_are_printed_as_elixir_does_it() {
+        let user = [(named("__struct__"), named("Elixir.User")), (named("name"), term!("Ada"))];
+        let exception = [
+            (named("__exception__"), term!(true)),
+            (named("__struct__"), named("Elixir.RuntimeError")),
+            (named("message"), term!("x")),
+        ];
+        let odd_key = [(named("Elixir.Foo"), term!(1)), (named("a"), term!(2))];
+        let keywords =
+            ["b c", "do", "Foo", "+", "nil"].map(|key| Term::Tuple(vec![named(key), term!(1)]));
+        let printed = [
+            (term!([]), "[]"),
+            (term!({}), "{}"),
+            (term!(#{}), "%{}"),
+            (term!({a, "b", 1, 2.5}), "{:a, \"b\", 1, 2.5}"),
+            (term!([1, 2 | 3]), "[1, 2 | 3]"),
+            (term!([{a, 1}, {b, [{c, 2}]}]), "[a: 1, b: [c: 2]]"),
+            (term!([{a, 1} | 3]), "[{:a, 1} | 3]"),
+            (Term::List(keywords.to_vec()), "[\"b c\": 1, do: 1, Foo: 1, +: 1, nil: 1]"),
+            (Term::List(vec![Term::Tuple(vec![named("Elixir.Foo"), term!(1)])]), "[{Foo, 1}]"),
+            (term!(#{a => 3, nil => 4}), "%{a: 3, nil: 4}"),
+            (term!(#{1 => 2, a => 3}), "%{1 => 2, :a => 3}"),
+            (odd_key.into_iter().collect(), "%{Foo => 1, :a => 2}"),
+            (user.into_iter().collect(), "%User{name: \"Ada\"}"),
+            (exception.into_iter().collect(), "%RuntimeError{message: \"x\"}"),
+            (
+                term!(#{(Atom::from_static("__struct__")) => foo, a => 1}),
+                "%{__struct__: :foo, a: 1}",
+            ),
+            (term!([97, 98, 7, 34, 35, 123]), "~c\"ab\\a\\\"\\#{\""),
+            (term!([233]), "[233]"),
+            (Term::from(b"\xff\x01".as_slice()), "<<255, 1>>"),
+            (
+                term!("a\n\t\u{1b}\u{7}\u{8}\u{7f}\u{c}\u{b}\r#{x} # {"),
+                "\"a\\n\\t\\e\\a\\b\\d\\f\\v\\r\\#{x} # {\"",
+            ),
+            (term!("é日\u{feff}"), "\"é日\\uFEFF\""),
+            (term!("a\0"), "<<97, 0>>"),
+            (BitBinary::new(&[1, 2, 0x30], 4).unwrap().into(), "<<1, 2, 3::size(4)>>"),
+            (term!(1500.0), "1500.0"),
+            (term!(1.0e15), "1000000000000000.0"),
+            (term!(1.0e16), "1.0e16"),
+            (term!(1.23e-4), "1.23e-4"),
+            (term!(-0.0), "-0.0"),
+        ];
+        for (term, expected) in printed {
+            assert_eq!(inspect(&term), expected);
+        }
+    }
+
+    #[test]
+    fn identifiers_and_funs_are_printed_with_their_node() {
+        let node = Atom::from_static("n1@127.0.0.1");
+        let pid = Pid { node: node.clone(), id: 96, serial: 0, creation: 1 };
+        assert_eq!(inspect(&pid.into()), "#PID<n1@127.0.0.1.96.0>");
+        let reference = Reference::new(node.clone(), 1, &[24806, 1378, 13]).unwrap();
+        assert_eq!(inspect(&reference.into()), "#Reference<n1@127.0.0.1.13.1378.24806>");
+        assert_eq!(inspect(&Port::new(node, 5, 1).into()), "#Port<n1@127.0.0.1.5>");
+        let export = |module: &str, function: &str| {
+            let (module, function) = (Atom::new(module).unwrap(), Atom::new(function).unwrap());
+            inspect(&Export::new(&module, &function, 1).into())
+        };
+        assert_eq!(export("Elixir.Enum", "map"), "&Enum.map/1");
+        assert_eq!(export("lists", "foo bar"), "&:lists.\"foo bar\"/1");
+        assert_eq!(export("m", "+"), "&:m.+/1");
+        assert_eq!(export("m", "A"), "&:m.\"A\"/1");
+        assert_eq!(export("m", "a@b"), "&:m.\"a@b\"/1");
+        assert_eq!(export("m", "nil"), "&:m.nil/1");
+        assert_eq!(export("m", ".."), "&:m.\"..\"/1");
+    }
+
+    #[test]
+    fn a_huge_integer_is_printed_in_base_16() {
+        let huge = crate::BigInt::from(0xabc) << 1_000_000_u32;
+        let term = Term::from(-huge);
+        assert!(
+            term.to_string().starts_with("-16#ABC000") && inspect(&term).starts_with("-0xABC000")
+        );
+        let bytes = crate::encode(&term).unwrap().into_bytes();
+        assert_eq!(decode(&bytes, &Limits::default()), Ok(term));
+    }
+}

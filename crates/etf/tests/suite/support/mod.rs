@@ -1,0 +1,4 @@
+//! What several of the tests need.
+
+pub(crate) mod terms;
+pub(crate) mod vectors;
