@@ -15,3 +15,8 @@ pub use self::{
     membership::{Backoff, Heard, Ignored, Limits, Membership, parse_announcement},
     postgres::Postgres,
 };
+
+/// The examples of the README compile.
+#[cfg(doctest)]
+#[doc = include_str!("../../../README.md")]
+mod readme {}

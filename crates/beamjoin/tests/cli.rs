@@ -313,3 +313,24 @@ fn a_reader_that_goes_away_is_no_error() {
     assert_eq!(output.status.code(), Some(i32::from(OK)), "{stderr}");
     assert!(!stderr.contains("panicked") && !stderr.contains("error:"), "{stderr}");
 }
+
+#[test]
+fn the_readme_knows_every_option_and_exit_code() {
+    let readme = include_str!("../../../README.md");
+    let help = beamjoin(&["join", "--help"], &[]).stdout;
+    let flags = help
+        .lines()
+        .filter_map(|line| line.trim_start().trim_start_matches("-h, ").strip_prefix("--"))
+        .filter_map(|line| line.split([' ', '<']).next())
+        .filter(|flag| *flag != "help");
+    let mut known = 0;
+    for flag in flags {
+        assert!(readme.contains(&format!("`--{flag}")), "--{flag} is not in the README");
+        known += 1;
+    }
+    assert!(known >= 26, "only {known} options were found in the help");
+    let codes = help.lines().skip_while(|line| *line != "Exit codes:").skip(1);
+    for (code, meaning) in codes.filter_map(|line| line.trim().split_once("  ")) {
+        assert!(readme.contains(&format!("| {code} | {meaning} |")), "{code}: {meaning}");
+    }
+}
