@@ -21,7 +21,8 @@ use crate::output::Output;
 pub(crate) use programs::Programs;
 use programs::run;
 
-/// How long a start or an orderly stop may take. Generous: a loaded machine of two cores runs several servers at once.
+/// How long a start or an orderly stop may take. Generous: a loaded machine of two cores runs
+/// several servers at once.
 const START_DEADLINE: Duration = Duration::from_secs(40);
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 /// How long one statement of `psql` may take.
@@ -63,7 +64,8 @@ pub enum Shutdown {
     Immediate,
 }
 
-/// A running server with its own data folder, on a port of 127.0.0.1 and a Unix socket. Ends with this value.
+/// A running server with its own data folder, on a port of 127.0.0.1 and a Unix socket. Ends with
+/// this value.
 #[derive(Debug)]
 pub struct Postgres {
     options: PostgresOptions,
@@ -341,7 +343,8 @@ impl Drop for Postgres {
     }
 }
 
-/// A free port below those that the kernel gives to outgoing connections, so that it is still free after a restart.
+/// A free port below those that the kernel gives to outgoing connections, so that it is still free
+/// after a restart.
 pub(crate) fn port() -> Result<u16> {
     const FIRST: u16 = 15_000;
     const COUNT: u16 = 17_000;

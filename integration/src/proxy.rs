@@ -11,7 +11,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
-/// Passes connections on to a target until told otherwise. Ends with this value, and its connections with it.
+/// Passes connections on to a target until told otherwise. Ends with this value, and its
+/// connections with it.
 #[derive(Debug)]
 pub struct Proxy {
     addr: SocketAddr,
@@ -79,8 +80,8 @@ impl Proxy {
         self.shared.orders.send_modify(|orders| orders.stalled = false);
     }
 
-    /// Sends the client of every connection an end of file, as if the target had closed its side; what the client writes is
-    /// still passed on.
+    /// Sends the client of every connection an end of file, as if the target had closed its side;
+    /// what the client writes is still passed on.
     pub fn half_close(&self) {
         self.shared.orders.send_modify(|orders| orders.half_closed += 1);
     }

@@ -4,16 +4,18 @@ use std::time::Duration;
 
 /// Limits of the wait between attempts to connect.
 ///
-/// The wait before attempt n is a random time between zero and `first * 2^n`, never more than a cap ("full jitter": a
-/// cluster's many clients come back spread out, not in step). There are two caps:
+/// The wait before attempt n is a random time between zero and `first * 2^n`, never more than a cap
+/// ("full jitter": a cluster's many clients come back spread out, not in step). There are two caps:
 ///
-/// * [`cap`](Self::cap) while the server cannot be reached, starts up, shuts down or is a standby. It is short (1 s), so that
-///   after a restart of any length a client is back within about a second of the server accepting connections.
-/// * [`refused_cap`](Self::refused_cap) when the server answers and refuses us (password, no such database, too many
-///   connections) or a pooler swallows LISTEN. Trying that often would only be a nuisance.
+/// * [`cap`](Self::cap) while the server cannot be reached, starts up, shuts down or is a standby.
+///   It is short (1 s), so that after a restart of any length a client is back within about a
+///   second of the server accepting connections.
+/// * [`refused_cap`](Self::refused_cap) when the server answers and refuses us (password, no such
+///   database, too many connections) or a pooler swallows LISTEN. Trying that often would only be a
+///   nuisance.
 ///
-/// Waits grow from `first` again when the kind of failure changes, and after a connection that lasted
-/// [`stable_after`](Self::stable_after).
+/// Waits grow from `first` again when the kind of failure changes, and after a connection that
+/// lasted [`stable_after`](Self::stable_after).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Backoff {
     /// Upper bound of the first wait (100 ms).

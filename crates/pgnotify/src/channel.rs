@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 /// The name of a notification channel: 1 to 63 bytes of UTF-8 without NUL.
 ///
-/// Postgres truncates a longer name in `LISTEN` (with a notice) and refuses it in `pg_notify`, so that the two would never
-/// meet: a longer name is refused here. The name is taken as it stands. It is always quoted, so upper case and lower case are
-/// two channels, as in `LISTEN "Name"`.
+/// Postgres truncates a longer name in `LISTEN` (with a notice) and refuses it in `pg_notify`, so
+/// that the two would never meet: a longer name is refused here. The name is taken as it stands. It
+/// is always quoted, so upper case and lower case are two channels, as in `LISTEN "Name"`.
 ///
 /// Cheap to clone.
 ///

@@ -88,7 +88,8 @@ pub enum Error {
         /// The server.
         server: String,
     },
-    /// The client side of authentication failed: an unknown method, or a server that does not know the password either.
+    /// The client side of authentication failed: an unknown method, or a server that does not know
+    /// the password either.
     #[error("authentication with {server} failed: {reason}")]
     Authentication {
         /// The server.
@@ -134,7 +135,8 @@ pub enum Error {
         /// How long was waited.
         after: Duration,
     },
-    /// Queries are answered and our own notification is not heard: something between us and Postgres swallows LISTEN.
+    /// Queries are answered and our own notification is not heard: something between us and
+    /// Postgres swallows LISTEN.
     #[error(
         "{server} answers queries, but our own notification was not heard within {after:?}: LISTEN does not work \
          through a pooler in transaction mode; connect to Postgres itself or to a pool in session mode"
@@ -151,12 +153,13 @@ pub enum Error {
 }
 
 impl Error {
-    /// Whether it is pointless to try again when no connection has ever succeeded. After a first success nothing is: a password
-    /// may be rotated, a database re-created, a certificate replaced.
+    /// Whether it is pointless to try again when no connection has ever succeeded. After a first
+    /// success nothing is: a password may be rotated, a database re-created, a certificate
+    /// replaced.
     ///
-    /// True for SQLSTATE 28P01 (wrong password), 28000 (no such role, refused by `pg_hba.conf`) and 3D000 (no such database),
-    /// for a certificate or TLS that the configured `sslmode` does not accept, and for a wrong configuration. With several
-    /// hosts: true if it holds for each.
+    /// True for SQLSTATE 28P01 (wrong password), 28000 (no such role, refused by `pg_hba.conf`) and
+    /// 3D000 (no such database), for a certificate or TLS that the configured `sslmode` does not
+    /// accept, and for a wrong configuration. With several hosts: true if it holds for each.
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Config(_)
@@ -244,7 +247,8 @@ fn join(errors: &[Error]) -> String {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum NotifyError {
-    /// The payload is longer than [`MAX_PAYLOAD_BYTES`](crate::MAX_PAYLOAD_BYTES). Nothing was sent.
+    /// The payload is longer than [`MAX_PAYLOAD_BYTES`](crate::MAX_PAYLOAD_BYTES). Nothing was
+    /// sent.
     #[error("a payload has at most 7999 bytes, this one has {bytes}")]
     TooLong {
         /// Length of the payload in bytes.
@@ -253,10 +257,12 @@ pub enum NotifyError {
     /// The payload contains a NUL character, which no text in Postgres can. Nothing was sent.
     #[error("a payload cannot contain a NUL character")]
     Nul,
-    /// There is no connection now. Nothing was sent; wait for [`Event::Connected`](crate::Event::Connected).
+    /// There is no connection now. Nothing was sent; wait for
+    /// [`Event::Connected`](crate::Event::Connected).
     #[error("not connected to Postgres")]
     NotConnected,
-    /// The connection was lost, or the server silent, before the answer: the notification may or may not have been sent.
+    /// The connection was lost, or the server silent, before the answer: the notification may or
+    /// may not have been sent.
     #[error("the connection to Postgres was lost before it answered")]
     Unconfirmed,
     /// The server refused it, in its own words. Nothing was sent.

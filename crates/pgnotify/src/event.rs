@@ -14,13 +14,13 @@ pub enum Event {
     Connected {
         /// 1 for the first connection, then one more for each.
         generation: u64,
-        /// There was a connection before this one, so notifications may have been missed between the two: Postgres keeps
-        /// none for a listener that is away.
+        /// There was a connection before this one, so notifications may have been missed between
+        /// the two: Postgres keeps none for a listener that is away.
         may_have_missed: bool,
         /// The server, as `host:port` or the path of its socket.
         server: String,
-        /// The process id of our backend, which is the `pid` of our own notifications. Behind a session pooler it is the
-        /// backend that the pooler lends us.
+        /// The process id of our backend, which is the `pid` of our own notifications. Behind a
+        /// session pooler it is the backend that the pooler lends us.
         backend_pid: i32,
         /// Our own address on the way to the server; `None` on a Unix socket.
         local_ip: Option<IpAddr>,
@@ -30,7 +30,8 @@ pub enum Event {
     Notification {
         /// Where it was sent.
         channel: Channel,
-        /// What was sent. Bytes that are not UTF-8 (an `SQL_ASCII` database passes them on) are replaced by U+FFFD.
+        /// What was sent. Bytes that are not UTF-8 (an `SQL_ASCII` database passes them on) are
+        /// replaced by U+FFFD.
         payload: String,
         /// The backend that sent it. Compare with `backend_pid` to know one's own.
         pid: i32,
@@ -42,14 +43,14 @@ pub enum Event {
         reason: Error,
         /// When the next attempt starts.
         retry_in: Duration,
-        /// How many times this was told since the last `Connected`: 1 when a connection was lost, or at the first failure of
-        /// all. A log may want to be brief about the others.
+        /// How many times this was told since the last `Connected`: 1 when a connection was lost,
+        /// or at the first failure of all. A log may want to be brief about the others.
         failures: u32,
     },
     /// The consumer was slow: this many of the oldest events were dropped in this place.
     Lagged(u64),
-    /// There is no point in trying again: the configuration is wrong, or the server refused the very first connection for
-    /// a reason that does not pass. The last event; the driver has ended.
+    /// There is no point in trying again: the configuration is wrong, or the server refused the
+    /// very first connection for a reason that does not pass. The last event; the driver has ended.
     #[non_exhaustive]
     Failed {
         /// What is wrong.

@@ -1,9 +1,4 @@
-//! PostgreSQL LISTEN/NOTIFY that survives restarts, dead sockets and poolers.
-//!
-//! A [`Listener`] yields [`Event`]s; its [`Driver`] is a future that the caller spawns. The driver
-//! keeps one connection, reconnects by itself, listens to every wanted channel again, and says when
-//! notifications may have been missed. It hears its own notifications on a private channel, and so
-//! knows a connection that is dead, and a pooler that swallows LISTEN, from one that is only quiet.
+#![doc = include_str!("../README.md")]
 
 mod backoff;
 mod channel;

@@ -14,13 +14,14 @@ use crate::command::Command;
 use crate::queue::{self, queue};
 use crate::{Channel, Config, Event, ListenError, MAX_PAYLOAD_BYTES, NotifyError, driver};
 
-/// Requests that wait for the driver. It takes them as they come, so this fills only when it is not run.
+/// Requests that wait for the driver. It takes them as they come, so this fills only when it is not
+/// run.
 const COMMAND_QUEUE: usize = 64;
 
 /// A connection that listens, as seen by its owner: a stream of [`Event`]s and a way to notify.
 ///
-/// The stream ends after [`Event::Failed`], after [`close`](Handle::close), or when the driver is dropped. Dropping the
-/// listener closes the connection.
+/// The stream ends after [`Event::Failed`], after [`close`](Handle::close), or when the driver is
+/// dropped. Dropping the listener closes the connection.
 ///
 /// ```no_run
 /// use pgnotify::{Channel, Config, Event, Listener};
@@ -60,8 +61,8 @@ pub struct Handle {
     close: Arc<tokio::sync::Notify>,
 }
 
-/// The connection itself: a future to be spawned. It ends when the listener is closed or dropped, or after
-/// [`Event::Failed`].
+/// The connection itself: a future to be spawned. It ends when the listener is closed or dropped,
+/// or after [`Event::Failed`].
 #[must_use = "nothing happens unless the driver is spawned"]
 pub struct Driver(Pin<Box<dyn Future<Output = ()> + Send>>);
 
@@ -125,10 +126,10 @@ impl Stream for Listener {
 impl Handle {
     /// Sends a notification and waits until Postgres has committed it.
     ///
-    /// The payload has at most [`MAX_PAYLOAD_BYTES`] bytes and no NUL. Without a connection this fails at once with
-    /// [`NotifyError::NotConnected`]: nothing is kept for later. A
-    /// connection that is silent for [`probe_timeout`](Config::probe_timeout) counts as lost, so this returns within
-    /// about that time, with [`NotifyError::Unconfirmed`].
+    /// The payload has at most [`MAX_PAYLOAD_BYTES`] bytes and no NUL. Without a connection this
+    /// fails at once with [`NotifyError::NotConnected`]: nothing is kept for later. A connection
+    /// that is silent for [`probe_timeout`](Config::probe_timeout) counts as lost, so this returns
+    /// within about that time, with [`NotifyError::Unconfirmed`].
     ///
     /// A future that is dropped before it is done may or may not have sent.
     pub async fn notify(&self, channel: &Channel, payload: &str) -> Result<(), NotifyError> {

@@ -98,6 +98,15 @@ impl Probe {
         true
     }
 
+    /// Something else was heard that could not have been heard on a connection that is dead or pooled:
+    /// the next probe can wait. (Every notification wakes every listening backend of the database,
+    /// so in a lively cluster probes would only be noise.)
+    pub(crate) fn heard_others(&mut self, now: Instant) {
+        if matches!(self.state, State::Waiting { .. }) {
+            self.wait(now);
+        }
+    }
+
     /// Postgres has committed the notification.
     pub(crate) fn confirmed(&mut self, now: Instant) {
         match self.state {
@@ -183,6 +192,17 @@ mod tests {
         assert_eq!(probe.poll(now + TIMEOUT), Some(Action::Check));
         assert!(probe.heard(1, now + TIMEOUT));
         assert_eq!(probe.checked(), Ok(()));
+    }
+
+    #[test]
+    fn what_others_say_puts_the_next_probe_off_and_settles_none() {
+        let (mut probe, now) = probe();
+        probe.heard_others(now);
+        assert_eq!(probe.deadline(), Some(now + INTERVAL));
+        assert_eq!(probe.poll(now + INTERVAL), Some(Action::Send(1)));
+        probe.confirmed(now + INTERVAL);
+        probe.heard_others(now + INTERVAL);
+        assert_eq!(probe.deadline(), Some(now + INTERVAL + TIMEOUT));
     }
 
     #[test]

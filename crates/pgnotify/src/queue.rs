@@ -37,8 +37,8 @@ struct Queue {
 }
 
 impl Sender {
-    /// Adds an event. In a full queue the oldest notification makes room, so that changes of state are kept; if there is
-    /// none, the oldest event.
+    /// Adds an event. In a full queue the oldest notification makes room, so that changes of state
+    /// are kept; if there is none, the oldest event.
     pub(crate) fn push(&self, event: Event) {
         let mut queue = lock(&self.0);
         if queue.events.len() >= queue.capacity {

@@ -156,8 +156,9 @@ async fn connect_address(
     // own notifications, so the probe is heard in the same answer.
     let mut batch = String::new();
     if connection.parameter("server_encoding") == Some("SQL_ASCII") {
-        // Such a server knows no encodings, so anybody can notify bytes that are not UTF-8. Asked to
-        // deliver UTF-8 it fails at them; asked for nothing it passes them on, and the filter copes.
+        // Such a server knows no encodings, so anybody can notify bytes that are not UTF-8. Asked
+        // to deliver UTF-8 it fails at them; asked for nothing it passes them on, and the filter
+        // copes.
         batch.push_str("SET client_encoding TO SQL_ASCII;");
     }
     for channel in channels.iter().chain([&probe.channel]) {

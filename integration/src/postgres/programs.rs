@@ -53,7 +53,8 @@ impl Programs {
         Ok(())
     }
 
-    /// A data folder made by `initdb`, made once for each version and user and copied for each server.
+    /// A data folder made by `initdb`, made once for each version and user and copied for each
+    /// server.
     pub(crate) async fn template(&self) -> Result<PathBuf> {
         let mut version = self.command("postgres");
         version.arg("--version");

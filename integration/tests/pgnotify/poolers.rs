@@ -58,8 +58,8 @@ async fn a_pooler_in_session_mode_is_as_good_as_none() -> Result<()> {
     Ok(())
 }
 
-/// There is no second connection to be had, so nothing can be proved about LISTEN. It is used all the
-/// same, and a dead connection is noticed all the same.
+/// There is no second connection to be had, so nothing can be proved about LISTEN. It is used all
+/// the same, and a dead connection is noticed all the same.
 #[tokio::test]
 async fn a_pool_of_one_gets_the_benefit_of_the_doubt() -> Result<()> {
     let postgres = Postgres::start().await?;

@@ -121,9 +121,9 @@ impl Config {
         Ok(config)
     }
 
-    /// Reads libpq's environment variables: `PGHOST`, `PGHOSTADDR`, `PGPORT`, `PGUSER`, `PGPASSWORD`,
-    /// `PGPASSFILE`, `PGDATABASE`, `PGOPTIONS`, `PGAPPNAME`, `PGSSLMODE`, `PGSSLROOTCERT`,
-    /// `PGSSLCERT`, `PGSSLKEY`, `PGCONNECT_TIMEOUT`, `PGTARGETSESSIONATTRS`,
+    /// Reads libpq's environment variables: `PGHOST`, `PGHOSTADDR`, `PGPORT`, `PGUSER`,
+    /// `PGPASSWORD`, `PGPASSFILE`, `PGDATABASE`, `PGOPTIONS`, `PGAPPNAME`, `PGSSLMODE`,
+    /// `PGSSLROOTCERT`, `PGSSLCERT`, `PGSSLKEY`, `PGCONNECT_TIMEOUT`, `PGTARGETSESSIONATTRS`,
     /// `PGLOADBALANCEHOSTS`. `PGSERVICE` is an error. An empty variable counts as absent.
     pub fn from_env() -> Result<Self, ConfigError> {
         env::parse(|name| std::env::var(name).ok())
@@ -189,7 +189,8 @@ impl Config {
         self
     }
 
-    /// Adds a port. One port holds for all hosts; otherwise there are as many as hosts. Default 5432.
+    /// Adds a port. One port holds for all hosts; otherwise there are as many as hosts. Default
+    /// 5432.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.ports.push(port);
@@ -277,8 +278,9 @@ impl Config {
         self
     }
 
-    /// The time between probes. Default 10 s. A dead connection is noticed, at the latest, after
-    /// this and the [`probe_timeout`](Self::probe_timeout).
+    /// The longest time without hearing anything before a probe is sent. Default 10 s. A dead
+    /// connection is noticed, at the latest, after this and the
+    /// [`probe_timeout`](Self::probe_timeout).
     #[must_use]
     pub fn probe_interval(mut self, interval: Duration) -> Self {
         self.probe_interval = Some(interval);

@@ -27,8 +27,8 @@ pub enum SslMode {
 
 /// Which server will do: libpq's `target_session_attrs`.
 ///
-/// `standby` and `prefer-standby` are not among them, because a standby refuses LISTEN. For the same
-/// reason a standby is passed over whatever is asked for.
+/// `standby` and `prefer-standby` are not among them, because a standby refuses LISTEN. For the
+/// same reason a standby is passed over whatever is asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TargetSessionAttrs {

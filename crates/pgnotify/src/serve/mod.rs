@@ -51,8 +51,8 @@ pub(crate) struct Running<'a> {
     /// Queries on this connection without an answer yet, oldest first.
     unanswered: BTreeMap<u64, Instant>,
     next_id: u64,
-    /// A `LISTEN` or `UNLISTEN` is under way. There is never more than one, so the server's state is
-    /// known.
+    /// A `LISTEN` or `UNLISTEN` is under way. There is never more than one, so the server's state
+    /// is known.
     changing: bool,
     /// Callers that wait until a channel is listened to (or is not).
     waiters: Vec<(Channel, oneshot::Sender<Result<(), ListenError>>)>,
@@ -200,7 +200,12 @@ impl<'a> Running<'a> {
     fn notification(&mut self, notification: Notification) {
         if self.probe_channel.channel == *notification.channel() {
             self.probe_came(notification.payload());
-        } else if self.connected {
+            return;
+        }
+        if self.session.direct {
+            self.probe.heard_others(Instant::now());
+        }
+        if self.connected {
             self.pass_on(&notification);
         } else {
             self.session.early.push(notification);

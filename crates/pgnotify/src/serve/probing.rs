@@ -60,8 +60,8 @@ impl Running<'_> {
     }
 
     /// The second connection has sent its probe, or could not. In that case it is unknown whether
-    /// the pooler supports LISTEN, and the connection gets the benefit of the doubt; that it is alive
-    /// can be asked for all the same.
+    /// the pooler supports LISTEN, and the connection gets the benefit of the doubt; that it is
+    /// alive can be asked for all the same.
     pub(super) fn witness_sent(&mut self, result: Result<(), Error>) {
         let Err(error) = result else { return self.probe.confirmed(Instant::now()) };
         if !self.doubted {
