@@ -119,11 +119,14 @@ impl<'a> Attempt<'a> {
         let session = self.config.session(self.target);
         let login = async {
             session.connect_raw(stream, NoTls).await.map_err(|error| {
-                if greeting.get().wants_password && session.get_password().is_none() {
+                let asked = greeting.get();
+                if asked.wants_password && session.get_password().is_none() {
                     return Error::PasswordMissing { server: self.server.clone() };
                 }
                 match Error::from_postgres(&self.server, error) {
-                    Error::Protocol { server, reason } => Error::Authentication { server, reason },
+                    Error::Protocol { server, reason } if asked.authenticating => {
+                        Error::Authentication { server, reason }
+                    }
                     error => error,
                 }
             })

@@ -36,6 +36,8 @@ pub(crate) struct Filter {
 pub(crate) struct Greeting {
     /// The process id that the server claims for this connection. A pooler makes one up.
     pub(crate) backend_pid: Option<i32>,
+    /// The server is Postgres, as far as to ask who we are.
+    pub(crate) authenticating: bool,
     /// A password, or the proof of one, was asked for.
     pub(crate) wants_password: bool,
 }
@@ -94,6 +96,7 @@ impl Filter {
             }
             // Cleartext, MD5 and SASL; 0 is "authenticated", and 11, 12 go on with SASL.
             AUTHENTICATION if body.len() >= 4 => {
+                self.greeting.authenticating = true;
                 self.greeting.wants_password |= matches!(body.get_u32(), 3 | 5 | 10);
             }
             NOTIFICATION_RESPONSE if std::str::from_utf8(text_of(&body)).is_err() => {
@@ -169,7 +172,8 @@ mod tests {
         for size in 1..=input.len() {
             let (output, greeting) = filter(&input, size).unwrap();
             assert_eq!(output, input, "pieces of {size}");
-            assert_eq!(greeting, Greeting { backend_pid: Some(258), wants_password: true });
+            assert_eq!(greeting.backend_pid, Some(258));
+            assert!(greeting.authenticating && greeting.wants_password);
         }
     }
 

@@ -28,5 +28,5 @@ pub use listener::{Driver, Handle, Listener};
 /// Longest payload of a notification in bytes (`NOTIFY_PAYLOAD_MAX_LENGTH - 1` in Postgres).
 pub const MAX_PAYLOAD_BYTES: usize = 7999;
 
-/// Most channels that one listener may want.
+/// A listener that wants this many channels takes no more.
 pub const MAX_CHANNELS: usize = 1024;
