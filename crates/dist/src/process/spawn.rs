@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use etf::{Pid, Term};
 use futures::FutureExt;
+use futures::future::BoxFuture;
 
 use super::{Exit, Inner, Process};
 use crate::node::{Node, Shared};
@@ -78,16 +79,14 @@ impl Shared {
         let inner = self.processes.spawn(&self.limits)?;
         let process = Process::of_task(inner.clone(), self.clone());
         let pid = process.pid().clone();
-        self.tasks.spawn(drive(
-            self.clone(),
-            inner,
-            async move { run(process).await.into_reason() },
-        ));
+        // Boxed, because every layer of futures around it would be as large again.
+        let task = Box::pin(run(process).map(Outcome::into_reason));
+        self.tasks.spawn(drive(self.clone(), inner, task));
         Some(pid)
     }
 }
 
-async fn drive(shared: Arc<Shared>, inner: Arc<Inner>, task: impl Future<Output = Term>) {
+async fn drive(shared: Arc<Shared>, inner: Arc<Inner>, task: BoxFuture<'static, Term>) {
     // A panic may leave what the task shares with others in any state, as in any thread.
     let task = AssertUnwindSafe(task).catch_unwind();
     let reason = tokio::select! {
