@@ -12,7 +12,10 @@ pub use self::{
     channel::{ChannelError, ChannelName, ChannelWarning, MAX_CHANNEL_BYTES},
     cluster::{Cluster, ClusterBuilder, ClusterEvent, ClusterEvents},
     discovery::{Discovery, DiscoveryError, DiscoveryEvent},
-    membership::{Backoff, Heard, Ignored, Limits, Membership, parse_announcement},
+    membership::{
+        Backoff, Heard, Ignored, Limits, Membership, NamePattern, NamePatternError,
+        parse_announcement,
+    },
     postgres::Postgres,
 };
 

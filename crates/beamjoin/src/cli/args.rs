@@ -79,6 +79,12 @@ pub(crate) struct JoinArgs {
     /// else ourselves (auto), or nobody (none) [default: auto]
     #[arg(long, value_name = "MODE", help_heading = "Node")]
     epmd: Option<String>,
+    /// The port that every other node listens on: EPMD is not asked, as with erl -erl_epmd_port
+    #[arg(long, value_name = "PORT", help_heading = "Node")]
+    peer_port: Option<String>,
+    /// Dial only nodes whose names match, with * for any characters; may be given more than once
+    #[arg(long, value_name = "PATTERN", help_heading = "Node")]
+    allow: Vec<String>,
     /// Be in nodes(hidden) and nodes(connected) of the others [default]
     #[arg(long, help_heading = "Node")]
     hidden: bool,
@@ -212,6 +218,8 @@ impl JoinArgs {
             (&Key::LISTEN, self.listen.clone()),
             (&Key::ADVERTISE_PORT, self.advertise_port.clone()),
             (&Key::EPMD, self.epmd.clone()),
+            (&Key::PEER_PORT, self.peer_port.clone()),
+            (&Key::ALLOW, lines(&self.allow)),
             (&Key::VISIBLE, one_of(self.visible, self.hidden, ["true", "false"])),
             (&Key::HEARTBEAT_INTERVAL, self.heartbeat_interval.clone()),
         ];
@@ -245,7 +253,6 @@ impl CookieArgs {
 
 impl PostgresArgs {
     fn given(&self) -> Vec<Given> {
-        let parameters = || self.parameters.iter().map(|text| format!("{text}\n")).collect();
         vec![
             (&Key::URL, self.url.clone()),
             (&Key::HOSTNAME, self.hostname.clone()),
@@ -256,8 +263,13 @@ impl PostgresArgs {
             (&Key::DATABASE, self.database.clone()),
             (&Key::SSL, self.ssl.clone()),
             (&Key::SSL_ROOT_CERT, self.ssl_root_cert.clone()),
-            (&Key::PARAMETERS, (!self.parameters.is_empty()).then(parameters)),
+            (&Key::PARAMETERS, lines(&self.parameters)),
             (&Key::CHANNEL_NAME, self.channel_name.clone()),
         ]
     }
+}
+
+/// An option that may be given more than once, one a line.
+fn lines(given: &[String]) -> Option<String> {
+    (!given.is_empty()).then(|| given.iter().map(|text| format!("{text}\n")).collect())
 }

@@ -6,12 +6,11 @@ use std::{
     time::Duration,
 };
 
-use beamjoin::{Cluster, ClusterEvent, DiscoveryEvent, Postgres};
+use beamjoin::{Cluster, ClusterEvent, DiscoveryEvent, NamePattern, Postgres};
 use dist::{
     Listen, Node, NodeName, StartError, Visibility,
     epmd::{ServedBy, Status},
 };
-use tracing::warn;
 
 use super::{
     config::{self, Format, Key, Layers, Port},
@@ -34,6 +33,8 @@ struct Settings {
     listen: Option<Listen>,
     advertise_port: Option<Port>,
     epmd: dist::Epmd,
+    peer_port: Option<Port>,
+    allowed: Vec<NamePattern>,
     format: Format,
 }
 
@@ -64,9 +65,13 @@ async fn start(layers: &Layers, settings: Settings, printer: &Printer) -> Result
     if let Some(Port(port)) = settings.advertise_port {
         builder = builder.advertise_port(port);
     }
+    if let Some(Port(port)) = settings.peer_port {
+        builder = builder.peer_port(port);
+    }
     let node = builder.start().await.map_err(not_started)?;
     printer.print(&listening(&node));
-    Ok(Cluster::builder(node).discovery(settings.discovery).start())
+    let cluster = Cluster::builder(node).discovery(settings.discovery).allow(settings.allowed);
+    Ok(cluster.start())
 }
 
 async fn run(
@@ -102,6 +107,8 @@ impl Settings {
         let listen = layers.parse(&Key::LISTEN, config::listen)?;
         let advertise_port = layers.parse(&Key::ADVERTISE_PORT, str::parse)?;
         let epmd = layers.parse(&Key::EPMD, config::epmd)?.unwrap_or_default();
+        let peer_port = layers.parse(&Key::PEER_PORT, str::parse)?;
+        let allowed = layers.parse(&Key::ALLOW, config::patterns)?.unwrap_or_default();
         let postgres = config::postgres(layers)?;
         let cookie = config::cookie(layers)?;
         let channel = config::channel(layers, || Ok(cookie.clone()))?;
@@ -115,6 +122,8 @@ impl Settings {
             listen,
             advertise_port,
             epmd,
+            peer_port,
+            allowed,
             format: format.unwrap_or_default(),
         })
     }
@@ -212,8 +221,5 @@ fn epmd_line(status: &Status) -> Line {
         Status::Lost { error: Some(error) } => ("lost", error.to_string()),
         _ => ("lost", "EPMD closed the connection".to_owned()),
     };
-    if status != "registered" {
-        warn!("EPMD: {detail}; links are kept, and it is tried again");
-    }
     Line::new("epmd", format!("{status}: {detail}")).with("status", status).with("detail", detail)
 }

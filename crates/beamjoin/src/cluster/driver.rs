@@ -12,7 +12,7 @@ use tokio::sync::broadcast::Sender;
 use tracing::{debug, info, warn};
 
 use super::ClusterEvent;
-use crate::{DiscoveryEvent, Heard, Limits, Membership, gate::Gate};
+use crate::{DiscoveryEvent, Heard, Membership, gate::Gate};
 
 /// How much of a bad payload a log shows, in bytes.
 const EXCERPT: usize = 80;
@@ -31,13 +31,12 @@ pub(super) struct Driver {
 impl Driver {
     pub(super) fn new(
         node: Node,
-        limits: Limits,
+        mut membership: Membership,
         heard: BoxStream<'static, DiscoveryEvent>,
         events: Sender<ClusterEvent>,
     ) -> Self {
         let now = now();
         let of_node = node.events();
-        let mut membership = Membership::new(node.name().clone(), limits);
         for peer in node.nodes() {
             membership.up(&peer.name, now);
         }

@@ -17,7 +17,7 @@ use tokio::{
 
 use self::driver::Driver;
 pub use self::event::{ClusterEvent, ClusterEvents};
-use crate::{Discovery, Limits};
+use crate::{Discovery, Limits, Membership, NamePattern};
 
 /// How many events a stream that nobody reads keeps.
 const KEPT: usize = 1024;
@@ -61,12 +61,13 @@ pub struct ClusterBuilder {
     node: Node,
     discovery: Option<Box<dyn Discovery>>,
     limits: Limits,
+    allowed: Vec<NamePattern>,
 }
 
 impl Cluster {
     /// A cluster of `node`.
     pub fn builder(node: Node) -> ClusterBuilder {
-        ClusterBuilder { node, discovery: None, limits: Limits::default() }
+        ClusterBuilder { node, discovery: None, limits: Limits::default(), allowed: Vec::new() }
     }
 
     /// The node.
@@ -108,6 +109,12 @@ impl ClusterBuilder {
         Self { limits, ..self }
     }
 
+    /// Dials only nodes whose names match one of these patterns; any node if there are none. It says nothing of nodes that
+    /// dial us, which must know the cookie.
+    pub fn allow(self, patterns: impl IntoIterator<Item = NamePattern>) -> Self {
+        Self { allowed: patterns.into_iter().collect(), ..self }
+    }
+
     /// Starts it. Must be called within a tokio runtime.
     pub fn start(self) -> Cluster {
         let (events, first): (Sender<ClusterEvent>, _) = broadcast::channel(KEPT);
@@ -116,7 +123,8 @@ impl ClusterBuilder {
             Some(discovery) => discovery.start(self.node.name().clone()),
             None => stream::pending().boxed(),
         };
-        let driver = Driver::new(self.node.clone(), self.limits, heard, events);
+        let membership = Membership::new(self.node.name().clone(), self.limits).allow(self.allowed);
+        let driver = Driver::new(self.node.clone(), membership, heard, events);
         let task = tokio::spawn(driver.run());
         Cluster { node: self.node, events: weak, first: Mutex::new(Some(first)), task }
     }

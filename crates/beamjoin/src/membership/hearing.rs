@@ -39,6 +39,8 @@ pub enum Ignored {
     NotAName,
     /// Our own name but for upper and lower case: another node could not be told from us.
     OwnNameInOtherCase,
+    /// It matches none of the patterns that are allowed.
+    NotAllowed,
     /// More new names a second than the limit.
     TooManyNew,
     /// The table is full of names that are connected or being dialled.
@@ -46,7 +48,7 @@ pub enum Ignored {
 }
 
 impl Ignored {
-    pub(super) const COUNT: usize = 7;
+    pub(super) const COUNT: usize = 8;
 }
 
 impl fmt::Display for Ignored {
@@ -57,6 +59,7 @@ impl fmt::Display for Ignored {
             Self::NotUtf8 => "it is not UTF-8",
             Self::NotAName => "it is not a node name (base@host)",
             Self::OwnNameInOtherCase => "it is our own name in other case",
+            Self::NotAllowed => "no pattern allows it",
             Self::TooManyNew => "too many new names are announced",
             Self::TableFull => "the table of names is full",
         })

@@ -4,6 +4,7 @@ mod backoff;
 mod entry;
 mod hearing;
 mod limits;
+mod pattern;
 mod slots;
 #[cfg(test)]
 mod tests;
@@ -21,6 +22,7 @@ pub use self::{
     backoff::Backoff,
     hearing::{Heard, Ignored, parse_announcement},
     limits::Limits,
+    pattern::{NamePattern, NamePatternError},
 };
 use self::{entry::Entry, slots::Slots};
 
@@ -38,6 +40,8 @@ const SWEEP: Duration = Duration::from_secs(10);
 pub struct Membership {
     own: NodeName,
     limits: Limits,
+    /// Empty: everybody.
+    allowed: Vec<NamePattern>,
     table: HashMap<NodeName, Entry>,
     new_names: Gate,
     ignored: [u64; Ignored::COUNT],
@@ -53,10 +57,17 @@ impl Membership {
             new_names: Gate::new(limits.new_names_per_second, limits.new_names_burst),
             slots: Slots::new(limits.parallel_dials),
             limits,
+            allowed: Vec::new(),
             table: HashMap::new(),
             ignored: [0; Ignored::COUNT],
             next_sweep: None,
         }
+    }
+
+    /// Dials only names that match one of these; any name if there are none.
+    #[must_use]
+    pub fn allow(self, allowed: Vec<NamePattern>) -> Self {
+        Self { allowed, ..self }
     }
 
     /// A payload was heard on the channel.
@@ -70,6 +81,9 @@ impl Membership {
         }
         if self.is_own_in_other_case(&name) {
             return self.ignore(Ignored::OwnNameInOtherCase);
+        }
+        if !self.is_allowed(&name) {
+            return self.ignore(Ignored::NotAllowed);
         }
         if let Some(entry) = self.table.get_mut(&name) {
             entry.heard_again(now, &self.limits);
@@ -182,6 +196,10 @@ impl Membership {
 
     fn is_own_in_other_case(&self, name: &NodeName) -> bool {
         name.as_str().eq_ignore_ascii_case(self.own.as_str())
+    }
+
+    fn is_allowed(&self, name: &NodeName) -> bool {
+        self.allowed.is_empty() || self.allowed.iter().any(|pattern| pattern.matches(name))
     }
 
     /// After a link or a dial has ended: a name that was never heard is not kept, nor one too many.

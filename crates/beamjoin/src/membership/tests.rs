@@ -191,6 +191,17 @@ fn a_full_table_puts_out_the_oldest_that_was_never_reached() {
 }
 
 #[test]
+fn only_allowed_names_are_dialled() {
+    let now = Instant::now();
+    let mut machine = machine().allow(vec!["app*@h".parse().unwrap(), "x@*".parse().unwrap()]);
+    for heard in ["app1@h", "other@h", "x@anywhere"] {
+        machine.heard(heard.as_bytes(), now);
+    }
+    assert_eq!(dials(&mut machine, now), ["app1@h", "x@anywhere"]);
+    assert_eq!(machine.ignored(Ignored::NotAllowed), 1);
+}
+
+#[test]
 fn a_flood_of_new_names_is_bounded_and_the_real_one_gets_through() {
     let (mut machine, start) = (machine(), Instant::now());
     let (mut dialled, mut reached) = (0, None);

@@ -73,6 +73,13 @@ fn text_of(key: &Key, value: &DeValue<'_>) -> Result<String, String> {
                 _ => Err(format!("{}.{} must be a string", key.name, name.get_ref())),
             })
             .collect(),
+        DeValue::Array(items) if key.name == Key::ALLOW.name => items
+            .iter()
+            .map(|item| match item.get_ref() {
+                DeValue::String(text) => Ok(format!("{text}\n")),
+                _ => Err(format!("{} must be a list of strings", key.name)),
+            })
+            .collect(),
         _ => Err(format!("{} must be a string, a number or true or false", key.name)),
     }
 }
@@ -107,6 +114,13 @@ mod tests {
             ("visible", "true"),
         ];
         assert_eq!(values, expected.map(|(key, value)| (key, value.to_owned())));
+    }
+
+    #[test]
+    fn a_list_is_one_a_line() {
+        let values: Vec<_> = parse("allow = ['a@*', '*@h']").unwrap().into_iter().collect();
+        assert_eq!(values, [("allow", "a@*\n*@h\n".to_owned())]);
+        assert!(parse("port = [1]").unwrap_err().contains("port must be a string, a number"));
     }
 
     #[test]

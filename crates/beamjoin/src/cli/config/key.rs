@@ -46,6 +46,9 @@ impl Key {
     pub(crate) const EPMD: Self = Self::new("epmd");
     pub(crate) const VISIBLE: Self = Self::new("visible");
 
+    pub(crate) const PEER_PORT: Self = Self::new("peer_port");
+    pub(crate) const ALLOW: Self = Self::new("allow");
+
     pub(crate) const EVENTS: Self = Self::new("events");
     pub(crate) const LOG_LEVEL: Self = Self::new("log_level").or(&["RUST_LOG"]);
     pub(crate) const LOG_FORMAT: Self = Self::new("log_format");
@@ -72,6 +75,8 @@ impl Key {
         Self::ADVERTISE_PORT,
         Self::EPMD,
         Self::VISIBLE,
+        Self::PEER_PORT,
+        Self::ALLOW,
         Self::EVENTS,
         Self::LOG_LEVEL,
         Self::LOG_FORMAT,

@@ -14,5 +14,5 @@ pub(crate) use self::{
     layers::Layers,
     name::node_name,
     postgres::postgres,
-    value::{Format, Port, boolean, epmd, heartbeat_interval, listen},
+    value::{Format, Port, boolean, epmd, heartbeat_interval, listen, patterns},
 };

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use beamjoin::{NamePattern, NamePatternError};
 use dist::{Epmd, Listen};
 
 /// Text for people or JSON for programs.
@@ -84,6 +85,11 @@ pub(crate) fn listen(text: &str) -> Result<Listen, &'static str> {
         return Err("the first port is greater than the last");
     }
     Ok(Listen::Ports { ip, range })
+}
+
+/// Patterns for names, one a line.
+pub(crate) fn patterns(text: &str) -> Result<Vec<NamePattern>, NamePatternError> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::parse).collect()
 }
 
 fn ip(text: &str) -> Option<IpAddr> {
