@@ -61,6 +61,10 @@ impl BitBinary {
         self.data().len().saturating_sub(1) * 8 + usize::from(self.last_bits())
     }
 
+    pub(crate) fn detach(&mut self) {
+        self.wire = Bytes::copy_from_slice(&self.wire);
+    }
+
     const fn mask(bits: u8) -> u8 {
         // Only called with 1 to 7.
         !(0xff_u8 >> (bits & 7))

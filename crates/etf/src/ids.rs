@@ -83,12 +83,12 @@ impl Reference {
     /// A reference of that node; the words are in the order of the wire, the first printed last.
     ///
     /// # Errors
-    /// When there are more than five words.
+    /// When there is no word, or more than five. OTP reads a reference without words past its end.
     pub fn new(node: Atom, creation: u32, words: &[u32]) -> Result<Self, ReferenceError> {
-        let too_long = ReferenceError::TooLong { words: words.len() };
+        let wrong = ReferenceError::Words { words: words.len() };
         let mut stored = [0; Self::MAX_WORDS];
-        stored.get_mut(..words.len()).ok_or(too_long.clone())?.copy_from_slice(words);
-        let len = u8::try_from(words.len()).map_err(|_| too_long)?;
+        stored.get_mut(..words.len()).ok_or(wrong.clone())?.copy_from_slice(words);
+        let len = u8::try_from(words.len()).ok().filter(|len| *len > 0).ok_or(wrong)?;
         Ok(Self(Arc::new(ReferenceParts { node, creation, len, words: stored })))
     }
 
@@ -104,7 +104,7 @@ impl Reference {
         self.0.creation
     }
 
-    /// Zero to five words, in the order of the wire.
+    /// One to five words, in the order of the wire.
     #[must_use]
     pub fn words(&self) -> &[u32] {
         self.0.words.get(..usize::from(self.0.len)).unwrap_or_default()
@@ -117,14 +117,15 @@ impl Reference {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[non_exhaustive]
 pub enum ReferenceError {
-    /// More than five words.
-    #[error("a reference has at most 5 words, not {words}")]
-    TooLong {
+    /// No word, or more than five.
+    #[error("a reference has 1 to 5 words, not {words}")]
+    Words {
         /// How many words were given.
         words: usize,
     },
 }
 
+/// Erlang's order: serial and id decide before the node does.
 impl Ord for Pid {
     fn cmp(&self, other: &Self) -> Ordering {
         (self.serial, self.id)
@@ -140,12 +141,12 @@ impl PartialOrd for Pid {
     }
 }
 
+/// Erlang's order: the node decides before the id does.
 impl Ord for Port {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.id()
-            .cmp(&other.id())
-            .then_with(|| self.node().cmp(other.node()))
-            .then_with(|| self.creation().cmp(&other.creation()))
+        self.node()
+            .cmp(other.node())
+            .then_with(|| (self.creation(), self.id()).cmp(&(other.creation(), other.id())))
     }
 }
 
@@ -155,14 +156,14 @@ impl PartialOrd for Port {
     }
 }
 
+/// Erlang's order: the node decides before the words do, and these are one number, the first word its least part.
 impl Ord for Reference {
     fn cmp(&self, other: &Self) -> Ordering {
-        self.words()
-            .iter()
-            .rev()
-            .cmp(other.words().iter().rev())
-            .then_with(|| self.node().cmp(other.node()))
+        self.node()
+            .cmp(other.node())
             .then_with(|| self.creation().cmp(&other.creation()))
+            .then_with(|| self.0.words.iter().rev().cmp(other.0.words.iter().rev()))
+            .then_with(|| self.0.len.cmp(&other.0.len))
     }
 }
 

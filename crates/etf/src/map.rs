@@ -151,6 +151,11 @@ impl Map {
         &self.items
     }
 
+    /// Keys and values in turn; the keys must stay equal to what they are.
+    pub(crate) fn items_mut(&mut self) -> &mut [Term] {
+        &mut self.items
+    }
+
     fn pairs(&self) -> &[[Term; 2]] {
         self.items.as_chunks().0
     }

@@ -203,6 +203,31 @@ impl Term {
         if let Self::Reference(reference) = self { Some(reference) } else { None }
     }
 
+    /// Copies every binary in the term, so that none keeps the buffer alive that it was decoded from.
+    ///
+    /// The decoder has already copied those that are small or a small part of it; see [`Decoder`](crate::Decoder).
+    pub fn detach(&mut self) {
+        let mut terms = vec![self];
+        while let Some(term) = terms.pop() {
+            match term {
+                Self::Binary(bytes) => *bytes = Bytes::copy_from_slice(bytes),
+                Self::BitBinary(bits) => bits.detach(),
+                Self::Fun(Fun(bytes))
+                | Self::Export(Export(bytes))
+                | Self::Record(Record(bytes)) => {
+                    *bytes = Bytes::copy_from_slice(bytes);
+                }
+                Self::List(items) | Self::Tuple(items) => terms.extend(items),
+                Self::Map(map) => terms.extend(map.items_mut()),
+                Self::ImproperList(list) => {
+                    terms.extend(&mut list.items);
+                    terms.push(&mut list.tail);
+                }
+                _ => {}
+            }
+        }
+    }
+
     /// The elements, if it is a tuple; otherwise the term back.
     ///
     /// # Errors

@@ -66,7 +66,7 @@ pub enum DecodeErrorKind {
     /// A bitstring whose last byte has a wrong number of bits.
     #[error("a bitstring has a wrong number of bits in its last byte")]
     Bits,
-    /// A reference of more than five words.
+    /// A reference without a word, or of more than five.
     #[error(transparent)]
     Reference(#[from] ReferenceError),
     /// The same key twice in a map, or the same field in a native record.

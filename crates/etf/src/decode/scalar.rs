@@ -174,8 +174,8 @@ impl Decoder<'_> {
         self.budget.allocation(Reference::HEAP_SIZE)?;
         let mut words = [0; Reference::MAX_WORDS];
         let count = usize::from(count);
-        let too_long = crate::ReferenceError::TooLong { words: count };
-        let words = words.get_mut(..count).ok_or(too_long)?;
+        let wrong = crate::ReferenceError::Words { words: count };
+        let words = words.get_mut(..count).ok_or(wrong)?;
         for word in words.iter_mut() {
             *word = self.cursor.u32()?;
         }

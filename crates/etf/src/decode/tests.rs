@@ -158,18 +158,19 @@ fn bitstrings_use_1_to_8_bits_of_their_last_byte() {
 }
 
 #[test]
-fn references_have_at_most_5_words() {
+fn references_have_1_to_5_words() {
     let reference = |words: u16| {
         let body =
             [&words.to_be_bytes()[..], NODE, &[0; 4], &vec![0; 4 * usize::from(words)]].concat();
         read(&[&[90][..], &body].concat())
     };
-    assert_eq!(reference(0).unwrap().as_reference().unwrap().words(), [0; 0]);
+    assert_eq!(reference(1).unwrap().as_reference().unwrap().words(), [0]);
     assert_eq!(reference(5).unwrap().as_reference().unwrap().words(), [0; 5]);
-    assert_eq!(reference(6), Err(DecodeErrorKind::Reference(ReferenceError::TooLong { words: 6 })));
+    assert_eq!(reference(0), Err(DecodeErrorKind::Reference(ReferenceError::Words { words: 0 })));
+    assert_eq!(reference(6), Err(DecodeErrorKind::Reference(ReferenceError::Words { words: 6 })));
     assert_eq!(
         reference(u16::MAX),
-        Err(DecodeErrorKind::Reference(ReferenceError::TooLong { words: 65535 }))
+        Err(DecodeErrorKind::Reference(ReferenceError::Words { words: 65535 }))
     );
 }
 
@@ -317,6 +318,31 @@ fn a_small_binary_does_not_keep_a_large_frame_alive() {
         assert_eq!(binary.len(), length);
         assert_eq!(is_slice_of(binary, &frame), shared, "{length} of {}", frame.len());
     }
+}
+
+#[test]
+fn a_detached_term_shares_nothing_with_its_frame() {
+    let binary = [&[109, 0, 0, 2, 0][..], &[1; 512]].concat();
+    let bits = [&[77, 0, 0, 2, 0, 4][..], &[0x50; 512]].concat();
+    let tail = [&[108, 0, 0, 0, 1, 97, 1][..], &binary].concat();
+    let fun = fun(M, NODE, &[&binary]);
+    let parts = [
+        &[131, 104, 5][..],
+        &[116, 0, 0, 0, 1],
+        &binary,
+        &binary,
+        &bits,
+        &tail,
+        &fun,
+        &[107, 0, 1, 7],
+    ];
+    let frame = Bytes::from(parts.concat());
+    let mut term = decode(&frame.slice(..), &Limits::default()).unwrap();
+    let before = term.clone();
+    term.detach();
+    assert_eq!(term, before);
+    drop(before);
+    assert!(frame.is_unique());
 }
 
 #[test]

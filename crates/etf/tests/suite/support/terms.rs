@@ -52,7 +52,7 @@ fn identifier() -> impl Strategy<Value = Term> {
         (atom(), any::<u64>(), any::<u32>()).prop_map(|(node, id, creation)| Term::from(
             Port::new(node, id >> (id % 64), creation)
         )),
-        (atom(), any::<u32>(), prop::collection::vec(any::<u32>(), 0..=5)).prop_map(
+        (atom(), any::<u32>(), prop::collection::vec(any::<u32>(), 1..=5)).prop_map(
             |(node, creation, words)| Term::from(Reference::new(node, creation, &words).unwrap())
         ),
         (atom(), atom(), any::<u8>()).prop_map(|(module, function, arity)| Term::from(
