@@ -33,6 +33,7 @@ mod cookie;
 pub mod epmd;
 mod error;
 mod flags;
+mod r#gen;
 pub mod handshake;
 mod link;
 mod name;
@@ -44,6 +45,10 @@ mod wire;
 pub use cookie::{Cookie, CookieError, CookieWarning};
 pub use error::{ConnectError, DownReason, RegisterError, SendError, StartError};
 pub use flags::{FlagName, Flags};
+pub use r#gen::{
+    CallError, Caller, ChildSpec, GenServer, Intensity, PendingCall, Reply, Restart,
+    ServerStartError, Shutdown, Supervisor,
+};
 pub use link::LinkCounters;
 pub use name::{NodeName, NodeNameError};
 pub use node::{

@@ -4,12 +4,11 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use etf::{DecodeError, Pid, Reference, Term};
+use etf::{Pid, Reference, Term};
 use tokio::time::timeout;
 
-use super::{Body, Envelope, Exit, Inner};
-use crate::error::{DownReason, SendError};
-use crate::link::WeakLink;
+use super::{Envelope, Exit, Inner};
+use crate::error::SendError;
 use crate::node::{Destination, Shared};
 
 /// A process of this node, held by the code that it is.
@@ -152,7 +151,7 @@ impl Process {
         self.shared.end_process(&self.inner, &reason.0);
     }
 
-    pub(super) fn parts(&self) -> (&Arc<Shared>, &Arc<Inner>) {
+    pub(crate) fn parts(&self) -> (&Arc<Shared>, &Arc<Inner>) {
         (&self.shared, &self.inner)
     }
 
@@ -175,25 +174,13 @@ impl Process {
     fn read(&self, envelope: Envelope) -> Option<Message> {
         let size = envelope.size();
         let Envelope { from, body } = envelope;
-        match body {
-            Body::Term(term) => Some(Message { from, term, size }),
-            Body::Encoded(raw, link) => match raw.decode(&self.shared.limits.terms) {
-                Ok(term) => Some(Message { from, term, size }),
-                Err(error) => {
-                    self.inner.queue.release(size);
-                    refuse(&error, &link);
-                    None
-                }
-            },
+        match body.into_term(&self.shared.limits.terms) {
+            Ok(term) => Some(Message { from, term, size }),
+            Err(_) => {
+                self.inner.queue.release(size);
+                None
+            }
         }
-    }
-}
-
-fn refuse(error: &DecodeError, link: &WeakLink) {
-    let Some(link) = link.upgrade() else { return };
-    link.refused_payload(error);
-    if !error.is_limit() {
-        link.close(DownReason::Malformed(format!("a message: {error}")));
     }
 }
 

@@ -20,6 +20,7 @@ pub(crate) use inner::Inner;
 pub(crate) use queue::{Body, Envelope};
 pub(crate) use signals::{ExitKind, tell_linked, tell_watcher};
 pub use spawn::Outcome;
+pub(crate) use spawn::panicked;
 pub(crate) use table::Processes;
 
 /// Why a process ends: the reason that its links and monitors see.

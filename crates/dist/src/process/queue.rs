@@ -6,9 +6,10 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use etf::{Pid, RawTerm, Term};
+use etf::{DecodeError, Pid, RawTerm, Term};
 use tokio::sync::Notify;
 
+use crate::error::DownReason;
 use crate::link::WeakLink;
 
 /// What one message is charged beside its bytes.
@@ -128,6 +129,29 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Body {
+    /// The term. A malformed one costs its sender's node the link, as it does in OTP.
+    ///
+    /// # Errors
+    /// When it is malformed or over the limits.
+    pub(crate) fn into_term(self, limits: &etf::Limits) -> Result<Term, DecodeError> {
+        match self {
+            Self::Term(term) => Ok(term),
+            Self::Encoded(raw, link) => {
+                raw.decode(limits).inspect_err(|error| refuse(error, &link))
+            }
+        }
+    }
+}
+
+fn refuse(error: &DecodeError, link: &WeakLink) {
+    let Some(link) = link.upgrade() else { return };
+    link.refused_payload(error);
+    if !error.is_limit() {
+        link.close(DownReason::Malformed(format!("a message: {error}")));
     }
 }
 

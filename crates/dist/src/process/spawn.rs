@@ -97,7 +97,8 @@ async fn drive(shared: Arc<Shared>, inner: Arc<Inner>, task: BoxFuture<'static, 
     shared.end_process(&inner, &reason);
 }
 
-fn panicked(panic: &(dyn Any + Send)) -> Term {
+/// The reason of a process that panicked.
+pub(crate) fn panicked(panic: &(dyn Any + Send)) -> Term {
     let said = match (panic.downcast_ref::<&str>(), panic.downcast_ref::<String>()) {
         (Some(said), _) => (*said).to_owned(),
         (_, Some(said)) => said.clone(),

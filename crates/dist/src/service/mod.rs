@@ -3,7 +3,6 @@
 //! A name that is served here exists for whoever monitors it; every other name that no process
 //! registered does not.
 
-mod gen_call;
 mod net_kernel;
 mod rex;
 
@@ -11,6 +10,7 @@ use std::sync::Arc;
 
 use etf::{Atom, Pid, Term};
 
+use crate::r#gen::message as gen_call;
 use crate::link::Link;
 use crate::node::Shared;
 use crate::wire::control::Control;
@@ -38,9 +38,9 @@ pub(crate) fn take(shared: &Arc<Shared>, link: &Arc<Link>, name: &str, from: &Pi
 
 /// A message of ours to a process of the peer.
 #[derive(Debug, PartialEq)]
-struct Reply {
-    to: Pid,
-    message: Term,
+pub(crate) struct Reply {
+    pub(crate) to: Pid,
+    pub(crate) message: Term,
 }
 
 impl Reply {

@@ -1,0 +1,246 @@
+//! Calling servers, as `gen_server:call/3` and its kin do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use etf::{EncodeError, Term};
+use tokio::time::{Instant, timeout_at};
+
+use super::message;
+use crate::error::SendError;
+use crate::node::{Answer, Call, Destination, Node, Shared};
+use crate::process::{Body, Exit, Process};
+
+/// Why a call has no reply.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum CallError {
+    /// There is no such process, or nobody has the name (`noproc`).
+    #[error("there is no such process")]
+    NoProcess,
+    /// The server ended before it replied.
+    #[error("the server ended: {}", .0.0)]
+    Exit(Exit),
+    /// The server's node cannot be reached, or was lost before the server replied
+    /// (`noconnection`).
+    #[error("no connection to the server's node")]
+    NoConnection(#[source] Option<SendError>),
+    /// The server did not reply within the time.
+    #[error("the server did not reply within {0:?}")]
+    Timeout(Duration),
+    /// The request has no external form.
+    #[error(transparent)]
+    Encode(#[from] EncodeError),
+    /// What came instead of the reply cannot be one: it is malformed, over the limits, or has
+    /// another tag than the call.
+    #[error("the reply is none: {0}")]
+    BadReply(String),
+    /// The reply was taken by an earlier [`PendingCall::wait`].
+    #[error("the call has ended")]
+    Ended,
+}
+
+/// A request whose reply has not been taken: see [`Node::send_request`].
+///
+/// Dropping it ends the call. A reply that comes after that reaches nobody.
+#[derive(Debug)]
+pub struct PendingCall {
+    call: Option<Call>,
+    shared: Arc<Shared>,
+}
+
+impl Node {
+    /// Calls a generic server (`gen_server:call/3`) and waits for its reply, for ever when there is
+    /// no `timeout`. The time includes connecting.
+    ///
+    /// The server may be of another node or of this one. A reply that comes after the time-out
+    /// reaches nobody.
+    ///
+    /// ```no_run
+    /// # async fn run(node: dist::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use dist::etf::term;
+    ///
+    /// let scorer = ("scorer", &"iex@127.0.0.1".parse()?);
+    /// let score = node.call(scorer, term!({score, "a text"}), Some(Duration::from_secs(5))).await?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn call(
+        &self,
+        to: impl Into<Destination>,
+        request: Term,
+        timeout: Option<Duration>,
+    ) -> Result<Term, CallError> {
+        self.shared.gen_call(to.into(), request, timeout).await
+    }
+
+    /// Sends a server a request that it does not reply to (`gen_server:cast/2`).
+    ///
+    /// # Errors
+    /// [`SendError`]. A server that does not exist is no error, as in Erlang.
+    pub async fn cast(&self, to: impl Into<Destination>, request: Term) -> Result<(), SendError> {
+        self.shared.send(&self.shared.self_pid, to.into(), message::cast(request)).await
+    }
+
+    /// Begins a call (`gen_server:send_request/2`): [`PendingCall::wait`] takes the reply.
+    ///
+    /// # Errors
+    /// [`CallError::NoConnection`] and [`CallError::Encode`]. That there is no such process shows
+    /// while waiting.
+    pub async fn send_request(
+        &self,
+        to: impl Into<Destination>,
+        request: Term,
+    ) -> Result<PendingCall, CallError> {
+        let call = Some(self.shared.gen_request(to.into(), request).await?);
+        Ok(PendingCall { call, shared: self.shared.clone() })
+    }
+
+    /// Stops a server, here or elsewhere, and waits until it has ended (`gen_server:stop/3`).
+    ///
+    /// # Errors
+    /// [`CallError::Exit`] when it ends with another reason than the one asked for.
+    pub async fn stop(
+        &self,
+        server: impl Into<Destination>,
+        reason: Exit,
+        timeout: Option<Duration>,
+    ) -> Result<(), CallError> {
+        let stopped = self.shared.gen_stop(server.into(), reason);
+        within(timeout, stopped).await
+    }
+}
+
+impl Process {
+    /// As [`Node::call`]. Other messages that arrive meanwhile stay in the mailbox.
+    ///
+    /// # Errors
+    /// [`CallError`].
+    pub async fn call(
+        &self,
+        to: impl Into<Destination>,
+        request: Term,
+        timeout: Option<Duration>,
+    ) -> Result<Term, CallError> {
+        self.parts().0.gen_call(to.into(), request, timeout).await
+    }
+
+    /// As [`Node::cast`].
+    ///
+    /// # Errors
+    /// [`SendError`].
+    pub async fn cast(&self, to: impl Into<Destination>, request: Term) -> Result<(), SendError> {
+        self.send(to, message::cast(request)).await
+    }
+}
+
+impl PendingCall {
+    /// The reply, waited for at most so long (`gen_server:wait_response/2`).
+    ///
+    /// # Errors
+    /// [`CallError`]. After [`CallError::Timeout`] the reply can be waited for again.
+    pub async fn wait(&mut self, timeout: Option<Duration>) -> Result<Term, CallError> {
+        let Some(call) = &mut self.call else { return Err(CallError::Ended) };
+        let answer = within(timeout, async { Ok(call.answer().await) }).await?;
+        let result = self.shared.gen_answer(call, answer);
+        self.call = None;
+        result
+    }
+}
+
+impl Shared {
+    pub(super) async fn gen_call(
+        self: &Arc<Self>,
+        to: Destination,
+        request: Term,
+        timeout: Option<Duration>,
+    ) -> Result<Term, CallError> {
+        within(timeout, async {
+            let mut call = self.gen_request(to, request).await?;
+            let answer = call.answer().await;
+            self.gen_answer(&call, answer)
+        })
+        .await
+    }
+
+    async fn gen_request(
+        self: &Arc<Self>,
+        to: Destination,
+        request: Term,
+    ) -> Result<Call, CallError> {
+        let call = self.begin_call(&to).await?;
+        let message = message::call(self.self_pid.clone(), call.tag(), request);
+        self.send(&self.self_pid, to, message).await?;
+        Ok(call)
+    }
+
+    async fn gen_stop(self: &Arc<Self>, to: Destination, reason: Exit) -> Result<(), CallError> {
+        let mut call = self.begin_call(&to).await?;
+        // The answer to the question itself says nothing, and is not to end the call.
+        let tag = Term::Reference(self.processes.ids.reference());
+        let terminate = Term::Tuple(vec![Term::atom("terminate"), reason.0.clone()]);
+        let message = message::system(self.self_pid.clone(), tag, terminate);
+        self.send(&self.self_pid, to, message).await?;
+        match call.answer().await {
+            Answer::Down(down) if down == reason.0 => Ok(()),
+            answer => self.gen_answer(&call, answer).map(drop),
+        }
+    }
+
+    fn gen_answer(&self, call: &Call, answer: Answer) -> Result<Term, CallError> {
+        match answer {
+            Answer::Reply(body) => self.gen_reply_in(call, body),
+            Answer::Down(reason) if reason.is_atom("noproc") => Err(CallError::NoProcess),
+            Answer::Down(reason) if reason.is_atom("noconnection") => {
+                Err(CallError::NoConnection(None))
+            }
+            Answer::Down(reason) => Err(CallError::Exit(Exit(reason))),
+            Answer::NotSpawned(reason) => Err(CallError::BadReply(reason.to_string())),
+        }
+    }
+
+    /// The reply in a message `{Tag, Reply}`.
+    fn gen_reply_in(&self, call: &Call, body: Body) -> Result<Term, CallError> {
+        let bad = |what: String| Err(CallError::BadReply(what));
+        let message = match body.into_term(&self.limits.terms) {
+            Ok(message) => message,
+            Err(error) => return bad(error.to_string()),
+        };
+        match message.into_tuple().map(<[Term; 2]>::try_from) {
+            Ok(Ok([tag, reply])) if tag_reference(&tag) == Some(call.reference()) => Ok(reply),
+            _ => bad("a message without the call's tag".to_owned()),
+        }
+    }
+}
+
+/// The reference of a tag as we make it.
+fn tag_reference(tag: &Term) -> Option<&etf::Reference> {
+    match tag {
+        Term::ImproperList(tag) => tag.tail().as_reference(),
+        _ => None,
+    }
+}
+
+/// Does something within a time, which is for ever where there is none.
+pub(super) async fn within<T>(
+    timeout: Option<Duration>,
+    work: impl Future<Output = Result<T, CallError>>,
+) -> Result<T, CallError> {
+    let Some(time) = timeout else { return work.await };
+    // A time beyond what the clock can tell is for ever.
+    let Some(until) = Instant::now().checked_add(time) else { return work.await };
+    timeout_at(until, work).await.unwrap_or(Err(CallError::Timeout(time)))
+}
+
+impl From<SendError> for CallError {
+    fn from(error: SendError) -> Self {
+        match error {
+            SendError::Encode(error) => Self::Encode(error),
+            error => Self::NoConnection(Some(error)),
+        }
+    }
+}
