@@ -14,6 +14,7 @@ mod cluster;
 mod discovery;
 pub mod exit_code;
 mod gate;
+pub mod literal;
 mod membership;
 mod postgres;
 
