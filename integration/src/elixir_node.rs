@@ -10,6 +10,7 @@ use anyhow::{Context, Result, ensure};
 use tokio::process::Command;
 use tokio::time::timeout;
 
+use crate::Postgres;
 use crate::beam::{Beam, BeamOptions};
 
 const COMPILE_DEADLINE: Duration = Duration::from_secs(60);
@@ -31,6 +32,21 @@ pub struct MemberOptions {
     pub channel_name: String,
     /// Between two announcements; libcluster_postgres has 5 s.
     pub heartbeat_interval: Duration,
+}
+
+impl MemberOptions {
+    /// The way to `postgres`, with libcluster_postgres' own interval.
+    pub fn new(postgres: &Postgres, channel: &str) -> Self {
+        Self {
+            hostname: "127.0.0.1".into(),
+            port: postgres.port(),
+            username: "postgres".into(),
+            password: "postgres".into(),
+            database: "postgres".into(),
+            channel_name: channel.into(),
+            heartbeat_interval: Duration::from_secs(5),
+        }
+    }
 }
 
 /// A BEAM node that announces itself on a Postgres channel and dials whom it hears. Otherwise a [`Beam`].

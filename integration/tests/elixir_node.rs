@@ -12,13 +12,9 @@ const DEADLINE: Duration = Duration::from_secs(40);
 
 fn options(postgres: &Postgres, channel: &str) -> MemberOptions {
     MemberOptions {
-        hostname: "127.0.0.1".to_owned(),
-        port: postgres.port(),
-        username: "postgres".to_owned(),
         password: "secret".to_owned(),
-        database: "postgres".to_owned(),
-        channel_name: channel.to_owned(),
         heartbeat_interval: Duration::from_millis(500),
+        ..MemberOptions::new(postgres, channel)
     }
 }
 

@@ -1,6 +1,7 @@
 //! `cargo xtask`: what a checkout of this repository can do beyond building: show a cluster, test against real servers, make
 //! the images and the test vectors. Installs what is missing, and says so.
 
+mod bench;
 mod compose;
 mod compose_tests;
 mod demo;
@@ -44,6 +45,14 @@ enum Task {
         /// Only tests whose name contains this
         filter: Option<String>,
     },
+    /// Measure against BEAM nodes and other peers, print a table and keep it in docs/benchmarks.md
+    Bench {
+        /// Print JSON instead, and keep nothing
+        #[arg(long)]
+        json: bool,
+        /// Only the groups whose name contains this, and keep nothing
+        filter: Option<String>,
+    },
     /// Make the images that the compose file builds on where no registry can be reached
     Images {
         /// Make them even if a registry can be reached
@@ -60,6 +69,7 @@ fn main() -> ExitCode {
         Task::Demo { once, .. } => demo::up(once),
         Task::Test { compose: true, filter } => compose_tests::run(filter.as_deref()),
         Task::Test { compose: false, filter } => test::run(filter.as_deref()),
+        Task::Bench { json, filter } => bench::run(json, filter.as_deref()),
         Task::Images { stand_in } => images::make(stand_in),
         Task::Vectors => vectors::run(),
     };

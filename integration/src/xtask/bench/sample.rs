@@ -1,0 +1,31 @@
+//! Medians, and what a process uses.
+
+use anyhow::{Context, Result};
+
+/// The middle of some figures.
+pub(super) fn median(mut figures: Vec<f64>) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures.get(figures.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+/// What a process has used so far.
+pub(super) struct Usage {
+    /// Resident memory, in MB.
+    pub(super) resident: f64,
+    /// User and system time, in seconds.
+    pub(super) cpu: f64,
+}
+
+impl Usage {
+    /// Reads `/proc`.
+    pub(super) fn of(pid: u32) -> Result<Self> {
+        let statm = std::fs::read_to_string(format!("/proc/{pid}/statm"))?;
+        let pages: f64 = statm.split(' ').nth(1).context("no second field in statm")?.parse()?;
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat"))?;
+        // The second field is the program's name in brackets and may hold spaces.
+        let (_, fields) = stat.rsplit_once(')').context("no name in stat")?;
+        let ticks = fields.split_whitespace().skip(11).take(2).map(str::parse::<f64>);
+        let ticks: f64 = ticks.sum::<Result<_, _>>()?;
+        Ok(Self { resident: pages * 4096.0 / 1e6, cpu: ticks / 100.0 })
+    }
+}
