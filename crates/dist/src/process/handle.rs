@@ -28,8 +28,8 @@ pub struct Process {
     shared: Arc<Shared>,
     /// Messages that a selective receive has read over; still counted in the queue.
     skipped: VecDeque<Message>,
-    /// Why it ends when it is dropped; a process with a task ends with that.
-    reason: Option<Term>,
+    /// Whether it ends when it is dropped; a process with a task ends with that.
+    alone: bool,
 }
 
 /// A message that was received.
@@ -47,14 +47,14 @@ impl Process {
     /// The handle of a process that lives as long as the handle does.
     pub(crate) fn alone(inner: Arc<Inner>, shared: Arc<Shared>) -> Self {
         let mut process = Self::of_task(inner, shared);
-        process.reason = Some(Term::atom("normal"));
+        process.alone = true;
         process
     }
 
     /// The handle of a process that lives as long as its task does.
     pub(super) fn of_task(inner: Arc<Inner>, shared: Arc<Shared>) -> Self {
         let pid = shared.processes.ids.pid(inner.id);
-        Self { inner, pid, shared, skipped: VecDeque::new(), reason: None }
+        Self { inner, pid, shared, skipped: VecDeque::new(), alone: false }
     }
 
     /// The pid that others know this process by.
@@ -71,10 +71,12 @@ impl Process {
         if self.inner.end_reason().is_some() {
             return None;
         }
-        let message = match self.skipped.pop_front() {
-            Some(message) => message,
-            None => self.next().await?,
-        };
+        // In this form, because whatever lives across the wait is paid for by every idle process.
+        if let Some(message) = self.skipped.pop_front() {
+            self.inner.queue.release(message.size);
+            return Some(message);
+        }
+        let message = self.next().await?;
         self.inner.queue.release(message.size);
         Some(message)
     }
@@ -186,8 +188,8 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
-        if let Some(reason) = &self.reason {
-            self.shared.end_process(&self.inner, reason);
+        if self.alone {
+            self.shared.end_process(&self.inner, &Exit::normal().0);
         }
     }
 }

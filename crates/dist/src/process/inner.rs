@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use etf::{Atom, Pid, Reference, Term};
-use tokio::sync::Notify;
+use tokio::task::AbortHandle;
 
 use super::queue::Queue;
 use super::{AliasMode, ProcessId};
@@ -22,8 +22,8 @@ use crate::wire::control::PidOrName;
 pub(crate) struct Inner {
     pub(crate) id: ProcessId,
     pub(crate) queue: Queue,
-    /// Wakes the task of the process when it is ended from outside.
-    ended: Notify,
+    /// The task of the process, if it has one, to be dropped when the process is ended.
+    task: OnceLock<AbortHandle>,
     state: Mutex<State>,
 }
 
@@ -108,7 +108,7 @@ impl Inner {
         Self {
             id,
             queue: Queue::new(limits.mailbox_messages, limits.mailbox_bytes),
-            ended: Notify::new(),
+            task: OnceLock::new(),
             state: Mutex::default(),
         }
     }
@@ -144,9 +144,12 @@ impl Inner {
         self.lock().reason.clone()
     }
 
-    /// Waits until the process is ended from outside its task. For one waiter.
-    pub(crate) async fn ended(&self) {
-        self.ended.notified().await;
+    /// Tells which task the process is, right after it was started.
+    pub(super) fn set_task(&self, task: AbortHandle) {
+        let task = self.task.get_or_init(|| task);
+        if self.end_reason().is_some() {
+            task.abort();
+        }
     }
 
     /// Lets another process monitor this one.
@@ -300,7 +303,7 @@ impl Inner {
         )
     }
 
-    /// Ends the process, once: its queue is closed, its task woken, and who has to be told is
+    /// Ends the process, once: its queue is closed, its task dropped where it waits, and who has to be told is
     /// handed over.
     pub(crate) fn end(&self, reason: &Term) -> Option<Relations> {
         let mut state = self.lock();
@@ -311,7 +314,9 @@ impl Inner {
         let relations = state.relations.take();
         drop(state);
         self.queue.close();
-        self.ended.notify_one();
+        if let Some(task) = self.task.get() {
+            task.abort();
+        }
         Some(relations.map(|relations| *relations).unwrap_or_default())
     }
 

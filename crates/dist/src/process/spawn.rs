@@ -81,19 +81,16 @@ impl Shared {
         let pid = process.pid().clone();
         // Boxed, because every layer of futures around it would be as large again.
         let task = Box::pin(run(process).map(Outcome::into_reason));
-        self.tasks.spawn(drive(self.clone(), inner, task));
+        let task = self.tasks.spawn(drive(self.clone(), inner.clone(), task));
+        inner.set_task(task.abort_handle());
         Some(pid)
     }
 }
 
 async fn drive(shared: Arc<Shared>, inner: Arc<Inner>, task: BoxFuture<'static, Term>) {
     // A panic may leave what the task shares with others in any state, as in any thread.
-    let task = AssertUnwindSafe(task).catch_unwind();
-    let reason = tokio::select! {
-        biased;
-        () = inner.ended() => return,
-        done = task => done.unwrap_or_else(|panic| panicked(&*panic)),
-    };
+    let done = AssertUnwindSafe(task).catch_unwind().await;
+    let reason = done.unwrap_or_else(|panic| panicked(&*panic));
     shared.end_process(&inner, &reason);
 }
 
