@@ -13,7 +13,8 @@ use crate::{Atom, Pid, Port, Reference, Rope, Term, tag};
 /// # Errors
 /// When a part of the term cannot be said in the format; nothing is ever truncated.
 pub fn encode(term: &Term) -> Result<Rope, EncodeError> {
-    let mut encoder = Encoder::new();
+    // Most messages are small.
+    let mut encoder = Encoder { rope: Rope::default(), buffer: Vec::with_capacity(128) };
     encoder.version();
     encoder.term(term)?;
     Ok(encoder.finish())

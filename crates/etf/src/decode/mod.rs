@@ -55,12 +55,6 @@ pub struct Decoder<'a> {
     header_refs: usize,
 }
 
-/// What stands at the cursor.
-enum Step {
-    Value(Term),
-    Open(Open),
-}
-
 /// How many of the levels may be keys of maps: a key is compared and hashed again at each of them.
 const MAX_KEYS: usize = 8;
 
@@ -139,29 +133,28 @@ impl<'a> Decoder<'a> {
     }
 
     fn walk(&mut self) -> Result<Term> {
-        let mut open = match self.step(0)? {
-            Step::Value(term) => return Ok(term),
-            Step::Open(_) if self.max_depth == 0 => return Err(DecodeErrorKind::Depth),
-            Step::Open(open) => open,
-        };
+        self.cursor.mark();
+        let tag = self.cursor.u8()?;
+        if !is_container(tag) {
+            return self.scalar(tag);
+        }
+        if self.max_depth == 0 {
+            return Err(DecodeErrorKind::Depth);
+        }
+        let mut open = self.begin(tag, 0)?;
         let mut outer: Vec<Open> = Vec::new();
         // Elements still to come in `outer`, each of at least one byte.
         let mut pending = 0;
         loop {
-            while open.missing > 0 {
-                open.missing -= 1;
-                match self.step(pending + open.missing)? {
-                    Step::Value(term) => open.items.push(term),
-                    Step::Open(mut inner) => {
-                        inner.keys = open.keys + usize::from(open.is_at_key());
-                        // The new one stands inside of `open` and those.
-                        if outer.len() + 2 > self.max_depth || inner.keys > MAX_KEYS {
-                            return Err(DecodeErrorKind::Depth);
-                        }
-                        pending += open.missing;
-                        outer.push(std::mem::replace(&mut open, inner));
-                    }
+            if let Some(mut inner) = self.fill(&mut open, pending)? {
+                inner.keys = open.keys + usize::from(open.is_at_key());
+                // The new one stands inside of `open` and those.
+                if outer.len() + 2 > self.max_depth || inner.keys > MAX_KEYS {
+                    return Err(DecodeErrorKind::Depth);
                 }
+                pending += open.missing;
+                outer.push(std::mem::replace(&mut open, inner));
+                continue;
             }
             let Some(term) = self.close(&mut open, pending)? else { continue };
             match outer.pop() {
@@ -175,10 +168,28 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    /// Reads a whole term, or the start of one that has others inside.
-    fn step(&mut self, pending: usize) -> Result<Step> {
-        self.cursor.mark();
-        let tag = self.cursor.u8()?;
+    /// Reads elements until none is missing, or one has others inside: that is returned.
+    fn fill(&mut self, open: &mut Open, pending: usize) -> Result<Option<Open>> {
+        while open.missing > 0 {
+            open.missing -= 1;
+            self.cursor.mark();
+            let term = match self.cursor.u8()? {
+                tag::SMALL_INTEGER => Term::Int(self.cursor.u8()?.into()),
+                tag::INTEGER => Term::Int(i32::from_be_bytes(self.cursor.array()?).into()),
+                tag::ATOM_CACHE_REF => Term::Atom(self.header_atom()?),
+                tag::NIL => Term::NIL,
+                tag if is_container(tag) => {
+                    return self.begin(tag, pending + open.missing).map(Some);
+                }
+                tag => self.scalar(tag)?,
+            };
+            open.items.push(term);
+        }
+        Ok(None)
+    }
+
+    /// Reads the start of a term that has others inside.
+    fn begin(&mut self, tag: u8, pending: usize) -> Result<Open> {
         let (kind, count) = match tag {
             tag::SMALL_TUPLE => (Kind::Tuple, usize::from(self.cursor.u8()?)),
             tag::LARGE_TUPLE => (Kind::Tuple, self.cursor.length()?),
@@ -188,23 +199,21 @@ impl<'a> Decoder<'a> {
                 (Kind::Map, pairs.checked_mul(2).ok_or(DecodeErrorKind::Truncated)?)
             }
             tag::NEW_FUN => (Kind::Fun, self.fun_header()?),
-            tag::RECORD => (Kind::Record, self.record_header()?),
-            tag::STRING => return self.string().map(Step::Value),
-            _ => return self.scalar(tag).map(Step::Value),
+            _ => (Kind::Record, self.record_header()?),
         };
         self.check_room(count, pending)?;
         if matches!(kind, Kind::Tuple) && count > MAX_ARITY {
             return Err(DecodeErrorKind::Arity { arity: count });
         }
         self.budget.elements(count)?;
-        Ok(Step::Open(Open {
+        Ok(Open {
             kind,
             items: Vec::with_capacity(count),
             missing: count,
             start: self.cursor.marked(),
             header_refs: self.header_refs,
             keys: 0,
-        }))
+        })
     }
 
     /// Whether the bytes can hold that many elements besides those that are pending.
@@ -214,6 +223,14 @@ impl<'a> Decoder<'a> {
             _ => Err(DecodeErrorKind::Truncated),
         }
     }
+}
+
+/// Whether a term with this tag has others inside; see [`Decoder::begin`].
+const fn is_container(tag: u8) -> bool {
+    matches!(
+        tag,
+        tag::SMALL_TUPLE | tag::LARGE_TUPLE | tag::LIST | tag::MAP | tag::NEW_FUN | tag::RECORD
+    )
 }
 
 #[cfg(test)]

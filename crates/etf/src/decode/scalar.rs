@@ -29,6 +29,7 @@ impl Decoder<'_> {
             tag::NEW_FLOAT => Term::Float(finite(f64::from_be_bytes(self.cursor.array()?))?),
             tag::FLOAT => Term::Float(float_text(self.cursor.take(31)?)?),
             tag::NIL => Term::NIL,
+            tag::STRING => self.string()?,
             tag::BINARY => {
                 let length = self.cursor.length()?;
                 let data = self.cursor.take(length)?;
@@ -84,7 +85,7 @@ impl Decoder<'_> {
     }
 
     /// A list of bytes (STRING_EXT).
-    pub(super) fn string(&mut self) -> Result<Term> {
+    fn string(&mut self) -> Result<Term> {
         let length = self.cursor.u16()?;
         let bytes = self.cursor.take(length.into())?;
         self.budget.elements(bytes.len())?;
@@ -119,7 +120,7 @@ impl Decoder<'_> {
         Ok(Some(atom))
     }
 
-    fn header_atom(&mut self) -> Result<Atom> {
+    pub(super) fn header_atom(&mut self) -> Result<Atom> {
         let index = self.cursor.u8()?;
         self.header_refs += 1;
         self.atoms.get(usize::from(index)).cloned().ok_or(DecodeErrorKind::NoSuchAtom { index })
