@@ -189,8 +189,13 @@ async fn links_unlinks_and_spawns_are_answered_in_the_form_the_peer_takes() -> R
         assert_eq!(read(&peer.receive().await?.unwrap()), (ack, None));
         let spawn = term!({29, (reference(me, 5)), (mine.clone()), (mine.clone()), {erlang, node, 0}, [monitor]});
         peer.send(&frame(&spawn, Some(&term!([])))).await?;
-        let reply = term!({31, (reference(me, 5)), (mine.clone()), 0, notsup});
-        assert_eq!(read(&peer.receive().await?.unwrap()), (reply, None));
+        let (reply, _) = read(&peer.receive().await?.unwrap());
+        let spawned = reply.as_tuple().unwrap()[4].as_pid().unwrap().clone();
+        assert_eq!(reply, term!({31, (reference(me, 5)), (mine.clone()), 2, (&spawned)}));
+        let (end, reason) = read(&peer.receive().await?.unwrap());
+        let fields = end.as_tuple().unwrap();
+        assert_eq!(fields[1..4], [Term::Pid(spawned), mine.clone(), reference(me, 5)]);
+        assert!(reason.or_else(|| fields.get(4).cloned()).unwrap().is_atom("normal"));
         drop(peer);
         eventually(SOON, "no link", async || node.counts().slots == 0).await?;
     }

@@ -159,33 +159,14 @@ async fn what_does_not_exist_is_answered_at_once() -> Result<()> {
             format!("{{'EXIT', {{R, _}}}} = (catch gen_server:call({{nobody, '{rust}'}}, x)), R"),
             "noproc".into(),
         ),
-        (format!("rpc:call('{rust}', erlang, node, [])"), "{badrpc,notsup}".into()),
-        (format!("rpc:block_call('{rust}', erlang, node, [])"), "{badrpc,notsup}".into()),
-        (
-            format!("try erpc:call('{rust}', erlang, node, []) catch C:R -> {{C, R}} end"),
-            "{error,{erpc,notsup}}".into(),
-        ),
-        (
-            format!(
-                "R = spawn_request('{rust}', erlang, node, []), receive {{spawn_reply, R, T, E}} -> {{T, E}} end"
-            ),
-            "{error,notsup}".into(),
-        ),
         (format!("rpc:sbcast(['{rust}'], nobody, hello)"), format!("{{[],['{rust}']}}")),
         (
             format!("rpc:multicall([node(), '{rust}'], erlang, abs, [-1])"),
-            "{[1,{badrpc,notsup}],[]}".into(),
+            "{[1,{badrpc,{'EXIT',{undef,[{erlang,abs,[-1],[]}]}}}],[]}".into(),
         ),
-        (format!("rpc:cast('{rust}', erlang, node, [])"), "true".into()),
     ] {
         assert_eq!(beam.eval(&call).await?, answer, "{call}");
     }
-    let spawned =
-        format!("try spawn_monitor('{rust}', erlang, node, []) catch C:R -> {{C, R}} end");
-    assert_eq!(beam.eval(spawned).await?, "{error,notsup}");
-    // Plain spawn gives a pid that is dead.
-    let spawned = format!("is_pid(spawn('{rust}', erlang, node, []))");
-    assert_eq!(beam.eval(spawned).await?, "true");
     Ok(())
 }
 

@@ -39,6 +39,7 @@ mod link;
 mod name;
 mod node;
 mod process;
+mod rpc;
 mod service;
 mod wire;
 
@@ -56,5 +57,6 @@ pub use node::{
     Pong, Probe, Visibility,
 };
 pub use process::{AliasMode, Exit, Message, Outcome, Process};
+pub use rpc::{ErpcError, Exports, Mfa, Raise, Returned, RpcError, RpcOptions};
 
 pub use etf;

@@ -90,10 +90,25 @@ impl Outbox {
     /// # Errors
     /// When the link is gone.
     pub(crate) async fn send(&self, bytes: Rope) -> Result<(), Refused> {
+        self.send_if(bytes, || true).await
+    }
+
+    /// As [`Outbox::send`], unless `still` says, once there is room, that it need not be sent any
+    /// more.
+    ///
+    /// # Errors
+    /// When the link is gone.
+    pub(crate) async fn send_if(
+        &self,
+        bytes: Rope,
+        still: impl FnOnce() -> bool,
+    ) -> Result<(), Refused> {
         let cost = self.cost(&bytes);
         let permit = self.room.acquire_many(cost).await.map_err(|_| Refused::Closed)?;
-        self.push(Frame { bytes, cost: Cost::Room(cost) })?;
-        permit.forget();
+        if still() {
+            self.push(Frame { bytes, cost: Cost::Room(cost) })?;
+            permit.forget();
+        }
         Ok(())
     }
 

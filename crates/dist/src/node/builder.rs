@@ -18,6 +18,7 @@ use crate::flags::Flags;
 use crate::link;
 use crate::name::NodeName;
 use crate::process::{Ids, Processes};
+use crate::rpc::Exports;
 
 /// OTP's `net_ticktime`.
 const TICK_TIME: Duration = Duration::from_secs(60);
@@ -93,6 +94,7 @@ pub struct NodeBuilder {
     tick_time: Duration,
     step_time: Duration,
     limits: Limits,
+    exports: Exports,
 }
 
 impl NodeBuilder {
@@ -109,6 +111,7 @@ impl NodeBuilder {
             tick_time: TICK_TIME,
             step_time: STEP_TIME,
             limits: Limits::default(),
+            exports: Exports::new(),
         }
     }
 
@@ -175,6 +178,14 @@ impl NodeBuilder {
     #[must_use]
     pub fn limits(mut self, limits: Limits) -> Self {
         self.limits = limits;
+        self
+    }
+
+    /// The functions that other nodes may call: none unless said otherwise, here or by
+    /// [`Node::exports`].
+    #[must_use]
+    pub fn exports(mut self, exports: Exports) -> Self {
+        self.exports = exports;
         self
     }
 
@@ -266,6 +277,8 @@ impl NodeBuilder {
             links: LinkTable::new(),
             processes: Processes::new(ids),
             calls: Calls::default(),
+            exports: self.exports,
+            block_calls: tokio::sync::Mutex::default(),
             self_id,
             self_pid,
             tasks: TaskTracker::new(),

@@ -11,6 +11,7 @@ use super::{Answer, Shared};
 use crate::error::DownReason;
 use crate::link::{Link, NoRelation};
 use crate::process::{Body, Envelope, ExitKind, tell_linked, tell_watcher};
+use crate::rpc;
 use crate::service;
 use crate::wire::control::{Control, PidOrName, Reason};
 
@@ -39,7 +40,10 @@ pub(crate) fn control(
         Control::MonitorExit { to, reference, reason, .. } => {
             at.monitor_exit(&to, &reference, reason, payload)?;
         }
-        Control::SpawnRequest { request, from, .. } => at.spawn_request(request, from),
+        Control::SpawnRequest { request: reference, from, leader: _, spawn, options } => {
+            let args = message(payload)?;
+            at.spawn_request(rpc::Request { reference, from, spawn, options, args })?;
+        }
         Control::SpawnReply { request, flags, result, .. } => {
             at.spawn_reply(&request, flags, result);
         }
@@ -228,11 +232,11 @@ impl Site<'_> {
         Ok(())
     }
 
-    fn spawn_request(&self, request: Reference, from: Pid) {
-        if self.is_peers(&from) {
-            let refused = Control::spawn_refused(request, from, etf::Atom::from_static("notsup"));
-            self.link.answer(&refused, None);
+    fn spawn_request(&self, request: rpc::Request) -> Taken {
+        if self.is_peers(&request.from) {
+            rpc::spawn(self.shared, self.link, request)?;
         }
+        Ok(())
     }
 
     fn spawn_reply(&self, request: &Reference, flags: i64, result: Term) {

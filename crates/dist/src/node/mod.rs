@@ -36,6 +36,7 @@ use crate::flags::Flags;
 use crate::link::{self, Link, LinkCounters};
 use crate::name::NodeName;
 use crate::process::{Process, ProcessId, Processes};
+use crate::rpc::Exports;
 
 /// How often a connection attempt may lose its place to another with the same peer before
 /// [`Node::connect`] gives up.
@@ -87,6 +88,9 @@ pub(crate) struct Shared {
     pub(crate) links: Arc<LinkTable>,
     pub(crate) processes: Processes,
     pub(crate) calls: Calls,
+    pub(crate) exports: Exports,
+    /// Held by the one `rpc:block_call` that runs.
+    pub(crate) block_calls: tokio::sync::Mutex<()>,
     /// The process that the node itself speaks as.
     pub(crate) self_id: ProcessId,
     pub(crate) self_pid: Pid,
@@ -147,6 +151,12 @@ impl Node {
     #[must_use]
     pub fn listen_addr(&self) -> Option<SocketAddr> {
         self.shared.listen_addr
+    }
+
+    /// The functions that other nodes may call; the table may be changed at any time.
+    #[must_use]
+    pub fn exports(&self) -> &Exports {
+        &self.shared.exports
     }
 
     /// The pid that the node itself sends from.

@@ -76,9 +76,24 @@ impl Shared {
         F: FnOnce(Process) -> T + Send + 'static,
         T: Future<Output: Outcome> + Send + 'static,
     {
+        self.spawn_related(|_, _| {}, run)
+    }
+
+    /// As [`Node::spawn`]; `relate` knows the process before its task starts, and so before
+    /// anything that the task does.
+    pub(crate) fn spawn_related<F, T>(
+        self: &Arc<Self>,
+        relate: impl FnOnce(&Arc<Inner>, &Pid),
+        run: F,
+    ) -> Option<Pid>
+    where
+        F: FnOnce(Process) -> T + Send + 'static,
+        T: Future<Output: Outcome> + Send + 'static,
+    {
         let inner = self.processes.spawn(&self.limits)?;
         let process = Process::of_task(inner.clone(), self.clone());
         let pid = process.pid().clone();
+        relate(&inner, &pid);
         // Boxed, because every layer of futures around it would be as large again.
         let task = Box::pin(run(process).map(Outcome::into_reason));
         let task = self.tasks.spawn(drive(self.clone(), inner.clone(), task));

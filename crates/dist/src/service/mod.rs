@@ -22,17 +22,14 @@ pub(crate) fn is_served(name: &str) -> bool {
 
 /// Takes a message to a served name.
 pub(crate) fn take(shared: &Arc<Shared>, link: &Arc<Link>, name: &str, from: &Pid, message: Term) {
-    let replies = match name {
-        "net_kernel" => net_kernel::take(message),
-        "rex" => rex::take(shared, from, message),
-        _ => None,
+    let taken = match name {
+        "net_kernel" => net_kernel::take(message).map(|reply| reply.send(shared, link)).is_some(),
+        "rex" => rex::take(shared, link, from, message),
+        _ => false,
     };
-    match replies {
-        Some(reply) => reply.send(shared, link),
-        None => {
-            link.counters.skip();
-            tracing::debug!(name, "a message that no node sends was skipped");
-        }
+    if !taken {
+        link.counters.skip();
+        tracing::debug!(name, "a message that no node sends was skipped");
     }
 }
 
@@ -47,6 +44,12 @@ impl Reply {
     fn send(self, shared: &Shared, link: &Link) {
         let control = Control::send(shared.self_pid.clone(), self.to, link.flags);
         link.answer(&control, Some(&self.message));
+    }
+
+    /// As [`Reply::send`], for what may be large: waits for room in the link's queue.
+    async fn send_patiently(self, shared: &Shared, link: &Link) {
+        let control = Control::send(shared.self_pid.clone(), self.to, link.flags);
+        shared.signal(link, &control, Some(&self.message)).await;
     }
 }
 

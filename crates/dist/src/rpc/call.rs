@@ -1,0 +1,171 @@
+//! Functions of other nodes.
+
+use std::time::Duration;
+
+use etf::{Atom, AtomError, Pid, Term};
+use futures::future::join_all;
+use tokio::time::timeout;
+
+use super::{ErpcError, RpcError};
+use crate::error::SendError;
+use crate::name::NodeName;
+use crate::node::{Node, Shared};
+use crate::wire::control::Control;
+
+/// A function and its arguments.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Mfa {
+    /// The module; one of Elixir's is called `Elixir.Enum` here.
+    pub module: Atom,
+    /// The function.
+    pub function: Atom,
+    /// The arguments.
+    pub args: Vec<Term>,
+}
+
+impl Mfa {
+    /// `module:function(args…)`
+    ///
+    /// # Errors
+    /// When a name has more than 255 characters.
+    pub fn new(module: &str, function: &str, args: Vec<Term>) -> Result<Self, AtomError> {
+        Ok(Self { module: Atom::new(module)?, function: Atom::new(function)?, args })
+    }
+}
+
+/// How a remote call is made, where that is not as usual.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct RpcOptions {
+    timeout: Option<Duration>,
+    leader: Option<Pid>,
+}
+
+impl RpcOptions {
+    /// No time limit, and the node's own group leader.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// How long the call may take, connecting included.
+    #[must_use]
+    pub fn timeout(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.timeout = time.into();
+        self
+    }
+
+    /// Who gets what the function prints.
+    #[must_use]
+    pub fn group_leader(mut self, leader: &Pid) -> Self {
+        self.leader = Some(leader.clone());
+        self
+    }
+}
+
+impl Node {
+    /// The result of a function on another node (`erpc:call/5`). Without a time it waits as long as
+    /// the node lives.
+    ///
+    /// The function runs in a process of its own there. When the time is over, or the future is
+    /// dropped, it goes on, but its result goes nowhere. What it prints is logged.
+    ///
+    /// ```no_run
+    /// # async fn run(node: dist::Node) -> Result<(), Box<dyn std::error::Error>> {
+    /// use std::time::Duration;
+    /// use dist::etf::term;
+    ///
+    /// let iex = "iex@127.0.0.1".parse()?;
+    /// let sum = node.rpc(&iex, "lists", "sum", vec![term!([1, 2, 3])], Duration::from_secs(5));
+    /// assert_eq!(sum.await?.as_int(), Some(6));
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`RpcError`]: the exception that the function raised, or why the call failed.
+    pub async fn rpc(
+        &self,
+        target: &NodeName,
+        module: &str,
+        function: &str,
+        args: Vec<Term>,
+        time: impl Into<Option<Duration>>,
+    ) -> Result<Term, RpcError> {
+        let mfa = Mfa::new(module, function, args)?;
+        self.rpc_with(target, mfa, &RpcOptions::new().timeout(time)).await
+    }
+
+    /// As [`Node::rpc`], with options.
+    ///
+    /// # Errors
+    /// As [`Node::rpc`].
+    pub async fn rpc_with(
+        &self,
+        target: &NodeName,
+        mfa: Mfa,
+        options: &RpcOptions,
+    ) -> Result<Term, RpcError> {
+        let leader = options.leader.as_ref().unwrap_or(&self.shared.self_pid);
+        let call = execute(&self.shared, target, leader, mfa);
+        match options.timeout {
+            None => call.await,
+            Some(time) => match timeout(time, call).await {
+                Ok(result) => result,
+                Err(_) => Err(ErpcError::Timeout.into()),
+            },
+        }
+    }
+
+    /// The results of a function on several nodes, called at once, in the order of the nodes
+    /// (`erpc:multicall/5`). The time is that of all together.
+    pub async fn multicall(
+        &self,
+        targets: &[NodeName],
+        mfa: &Mfa,
+        options: &RpcOptions,
+    ) -> Vec<Result<Term, RpcError>> {
+        join_all(targets.iter().map(|target| self.rpc_with(target, mfa.clone(), options))).await
+    }
+
+    /// Has a function run on another node, and does not wait for it (`erpc:cast/4`). Whether it
+    /// could is not told.
+    ///
+    /// # Errors
+    /// [`SendError`] when the node cannot be reached or the arguments have no external form.
+    pub async fn rpc_cast(&self, target: &NodeName, mfa: Mfa) -> Result<(), SendError> {
+        let shared = &self.shared;
+        let failed = |source| SendError::Connect { node: target.clone(), source };
+        let link = shared.connect(target).await.map_err(failed)?;
+        let Mfa { module, function, args } = mfa;
+        let control = Control::spawn_request(
+            shared.processes.ids.reference(),
+            shared.self_pid.clone(),
+            shared.self_pid.clone(),
+            (Atom::from_static("erpc"), Atom::from_static("execute_cast"), 3),
+            Vec::new(),
+        );
+        let args = vec![Term::Atom(module), Term::Atom(function), Term::List(args)];
+        let frame = link.frame(&control, Some(&Term::List(args)))?;
+        link.outbox.send(frame).await.map_err(|refused| refused.into_error(target.clone()))
+    }
+}
+
+/// One call: a process there that ends with the result.
+async fn execute(
+    shared: &std::sync::Arc<Shared>,
+    target: &NodeName,
+    leader: &Pid,
+    mfa: Mfa,
+) -> Result<Term, RpcError> {
+    let tag = shared.processes.ids.reference();
+    let Mfa { module, function, args } = mfa;
+    let args = vec![
+        Term::Reference(tag.clone()),
+        Term::Atom(module),
+        Term::Atom(function),
+        Term::List(args),
+    ];
+    let execute_call = (Atom::from_static("erpc"), Atom::from_static("execute_call"));
+    let mut call = shared.begin_spawn(target, leader.clone(), execute_call, args).await?;
+    RpcError::result(call.answer().await, &tag)
+}
