@@ -12,16 +12,14 @@ use dist::{
     Caller, ChildSpec, Cookie, Exit, GenServer, Intensity, Node, Process, Reply, Supervisor,
 };
 
-/// Counts words.
-struct Scorer {
-    asked: u64,
-}
+/// Counts words, and how often it was asked.
+struct Scorer(u64);
 
 impl GenServer for Scorer {
     type Init = ();
 
     async fn init((): (), _: &mut Process) -> Result<Self, Exit> {
-        Ok(Self { asked: 0 })
+        Ok(Self(0))
     }
 
     async fn handle_call(
@@ -32,7 +30,7 @@ impl GenServer for Scorer {
     ) -> Result<Reply, Exit> {
         match request.as_tuple() {
             Some([score, Term::Binary(text)]) if score.is_atom("score") => {
-                self.asked += 1;
+                self.0 += 1;
                 let words = String::from_utf8_lossy(text).split_whitespace().count();
                 Ok(Reply::Now(term!({ok, (words as u64)})))
             }
@@ -41,7 +39,7 @@ impl GenServer for Scorer {
     }
 
     fn state(&self) -> Option<Term> {
-        Some(self.asked.into())
+        Some(self.0.into())
     }
 }
 
