@@ -61,7 +61,8 @@ async fn real_nodes_live_with_our_epmd() -> Result<()> {
     listed(port, &["first", "ours", "short"]).await?;
 
     // Their own means of looking.
-    let seen = first.eval("{ok, L} = net_adm:names({127,0,0,1}), lists:sort([N || {N, _} <- L])").await?;
+    let seen =
+        first.eval("{ok, L} = net_adm:names({127,0,0,1}), lists:sort([N || {N, _} <- L])").await?;
     assert_eq!(seen, r#"["first","ours","short"]"#);
     let found = first.eval("erl_epmd:port_please(\"ours\", {127,0,0,1})").await?;
     assert_eq!(found, format!("{{port,{OUR_PORT},6}}"));

@@ -4,7 +4,11 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
 
-use super::{config::Key, exit};
+use super::{
+    config::Key,
+    exit,
+    remote::{CallArgs, EvalArgs, GenCallArgs, SendArgs},
+};
 
 /// What a flag, variable or file says, as text.
 pub(crate) type Given = (&'static Key, Option<String>);
@@ -33,6 +37,14 @@ pub(crate) enum Command {
     Names(NamesArgs),
     /// Reach a node once, and say which step failed if it cannot be reached
     Ping(PingArgs),
+    /// Call a function of a node and print its result
+    Call(CallArgs),
+    /// Evaluate an expression on a node and print its value
+    Eval(EvalArgs),
+    /// Send a message to a registered process of a node
+    Send(SendArgs),
+    /// Call a GenServer of a node, as GenServer.call does, and print its reply
+    GenCall(GenCallArgs),
 }
 
 #[derive(Args)]

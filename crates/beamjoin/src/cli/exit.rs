@@ -2,7 +2,9 @@
 
 use std::{fmt, process::ExitCode};
 
-pub(crate) use beamjoin::exit_code::{CONFIG, COOKIE, HANDSHAKE, TIMED_OUT, UNAVAILABLE, USAGE};
+pub(crate) use beamjoin::exit_code::{
+    CONFIG, COOKIE, DATA, HANDSHAKE, REMOTE, TIMED_OUT, UNAVAILABLE, USAGE,
+};
 
 /// The table for `--help`; a test compares it with the constants.
 pub(crate) const HELP: &str = "\
@@ -50,7 +52,7 @@ impl fmt::Display for Failure {
 
 #[cfg(test)]
 mod tests {
-    use beamjoin::exit_code::{DATA, OK, REMOTE};
+    use beamjoin::exit_code::OK;
 
     use super::*;
 

@@ -8,6 +8,7 @@ mod log;
 mod names;
 mod output;
 mod ping;
+mod remote;
 mod signals;
 mod watch;
 
@@ -56,7 +57,30 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
             log::start(&layers, "warn")?;
             one_thread()?.run(ping::ping(layers, args))
         }
+        Command::Call(args) => {
+            let layers = remote_layers(log, &args.node_args)?;
+            one_thread()?.run(remote::call(layers, args))
+        }
+        Command::Eval(args) => {
+            let layers = remote_layers(log, &args.node_args)?;
+            one_thread()?.run(remote::eval(layers, args))
+        }
+        Command::Send(args) => {
+            let layers = remote_layers(log, &args.node_args)?;
+            one_thread()?.run(remote::send(layers, args))
+        }
+        Command::GenCall(args) => {
+            let layers = remote_layers(log, &args.node_args)?;
+            one_thread()?.run(remote::gen_call(layers, args))
+        }
     }
+}
+
+/// The settings of a command that speaks to another node; it logs only what is wrong.
+fn remote_layers(log: Vec<Given>, args: &remote::NodeArgs) -> Result<Layers, Failure> {
+    let layers = layers(log, args.cookie.given().into(), Some(&args.file))?;
+    log::start(&layers, "warn")?;
+    Ok(layers)
 }
 
 /// The settings from everywhere.

@@ -50,7 +50,7 @@ pub(crate) async fn ping(layers: Layers, args: PingArgs) -> Result<ExitCode, Fai
 }
 
 /// The host under which the peer gives us a name: of the same form as its own, or it would not answer.
-fn host_like(node: &NodeName) -> &'static str {
+pub(super) fn host_like(node: &NodeName) -> &'static str {
     if node.is_long_host() { "127.0.0.1" } else { "localhost" }
 }
 
@@ -68,7 +68,7 @@ fn failure(args: &PingArgs, step: &str, code: u8, why: &str) -> Result<ExitCode,
 }
 
 /// Which step failed, and the exit code for it.
-fn step(error: &ConnectError) -> (&'static str, u8) {
+pub(super) fn step(error: &ConnectError) -> (&'static str, u8) {
     match error {
         ConnectError::Lookup(error) => match error {
             LookupError::Resolve { .. } => ("name", exit::UNAVAILABLE),
@@ -90,7 +90,7 @@ fn step(error: &ConnectError) -> (&'static str, u8) {
 }
 
 /// The error, and what to do where that is clear.
-fn explain(node: &NodeName, error: &ConnectError) -> String {
+pub(super) fn explain(node: &NodeName, error: &ConnectError) -> String {
     match error {
         ConnectError::Lookup(LookupError::Unreachable { .. }) => {
             format!(

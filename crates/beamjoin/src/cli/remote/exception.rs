@@ -1,0 +1,178 @@
+//! What the other side raised.
+
+use std::io::Write;
+
+use dist::etf::{Atom, Term};
+
+use super::{BANNER_TIME, Remote};
+
+/// An exception of another node.
+pub(super) struct Exception {
+    kind: Kind,
+    reason: Term,
+    stack: Term,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Error,
+    Exit,
+    Throw,
+    /// The reason is how it is printed.
+    Words,
+}
+
+impl Exception {
+    pub(super) fn error(reason: Term, stack: Term) -> Self {
+        Self { kind: Kind::Error, reason, stack }
+    }
+
+    pub(super) fn exit(reason: Term) -> Self {
+        Self { kind: Kind::Exit, reason, stack: Term::NIL }
+    }
+
+    pub(super) fn throw(value: Term) -> Self {
+        Self { kind: Kind::Throw, reason: value, stack: Term::NIL }
+    }
+
+    pub(super) fn in_words(words: String) -> Self {
+        Self { kind: Kind::Words, reason: words.into(), stack: Term::NIL }
+    }
+
+    /// Whether this function is what there is not.
+    pub(super) fn is_undefined(&self, module: &str, function: &str) -> bool {
+        self.kind == Kind::Error
+            && self.reason.is_atom("undef")
+            && self.first_frame().is_some_and(|[m, f, _]| m.is_atom(module) && f.is_atom(function))
+    }
+
+    /// Prints it on stderr as Elixir does: by the node itself where it has Elixir, and else by what we know.
+    pub(super) async fn report(self, remote: &Remote) {
+        let text = match self.asked_of(remote).await {
+            Some(text) => text,
+            None => self.banner(),
+        };
+        // Nobody is left to be told if stderr is closed; the code says it still.
+        let _ = writeln!(std::io::stderr(), "{text}");
+    }
+
+    /// `Exception.format_banner/3`, which knows the messages of all exceptions of its node.
+    async fn asked_of(&self, remote: &Remote) -> Option<String> {
+        let kind = match self.kind {
+            Kind::Error => "error",
+            Kind::Exit => "exit",
+            Kind::Throw => "throw",
+            Kind::Words => return None,
+        };
+        let args = vec![Term::atom(kind), self.reason.clone(), self.stack.clone()];
+        let banner =
+            remote.node.rpc(&remote.peer, "Elixir.Exception", "format_banner", args, BANNER_TIME);
+        banner.await.ok()?.as_str().map(str::to_owned)
+    }
+
+    /// In the words of Elixir's own exceptions (`Exception.normalize/3`).
+    fn banner(&self) -> String {
+        let reason = self.reason.elixir();
+        match self.kind {
+            Kind::Words => self.reason.as_str().unwrap_or_default().to_owned(),
+            Kind::Exit => format!("** (exit) {reason}"),
+            Kind::Throw => format!("** (throw) {reason}"),
+            Kind::Error => {
+                let (name, message) = self.in_elixir();
+                format!("** ({name}) {message}")
+            }
+        }
+    }
+
+    fn in_elixir(&self) -> (String, String) {
+        let known = |name: &str, message: String| (name.to_owned(), message);
+        let function = || self.first_frame().map(frame).unwrap_or_default();
+        if let Some(map) = self.reason.as_map()
+            && let Some(name) = map.get_atom("__struct__")
+        {
+            let message = map.get_atom("message").and_then(Term::as_str);
+            let message = message.map_or_else(|| self.reason.elixir().to_string(), str::to_owned);
+            return known(&name.elixir().to_string(), message);
+        }
+        match self.reason.as_atom().map(Atom::as_str) {
+            Some("undef") => {
+                return known(
+                    "UndefinedFunctionError",
+                    format!("function {} is undefined or private", function()),
+                );
+            }
+            Some("function_clause") => {
+                let message = format!("no function clause matching in {}", function());
+                return known("FunctionClauseError", message);
+            }
+            Some("badarg") => return known("ArgumentError", "argument error".to_owned()),
+            Some("badarith") => {
+                let message = "bad argument in arithmetic expression";
+                return known("ArithmeticError", message.to_owned());
+            }
+            _ => {}
+        }
+        match self.reason.as_tuple() {
+            Some([word, value]) if word.is_atom("badmatch") => known(
+                "MatchError",
+                format!("no match of right hand side value: {}", value.elixir()),
+            ),
+            Some([word, value]) if word.is_atom("case_clause") => {
+                known("CaseClauseError", format!("no case clause matching: {}", value.elixir()))
+            }
+            _ => known("ErlangError", format!("Erlang error: {}", self.reason.elixir())),
+        }
+    }
+
+    /// Module, function, and arity or arguments.
+    fn first_frame(&self) -> Option<&[Term; 3]> {
+        self.stack.as_list()?.first()?.as_tuple()?.first_chunk()
+    }
+}
+
+/// `:lists.foo/1`
+fn frame([module, function, arity]: &[Term; 3]) -> String {
+    let arity = arity.as_list().map_or_else(|| arity.to_string(), |args| args.len().to_string());
+    match function.as_atom() {
+        Some(name) => format!("{}.{}/{arity}", module.elixir(), name.as_str()),
+        None => format!("{}.{function}/{arity}", module.elixir()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use dist::etf::term;
+
+    use super::*;
+
+    #[test]
+    fn without_elixir_in_its_words() {
+        let stack = || term!([{lists, foo, [1, 2], []}]);
+        let exception = term!(#{(Atom::from_static("__struct__")) => (Atom::from_static("Elixir.RuntimeError")), message => "x"});
+        for (exception, expected) in [
+            (
+                Exception::error(term!(undef), stack()),
+                "** (UndefinedFunctionError) function :lists.foo/2 is undefined or private",
+            ),
+            (
+                Exception::error(term!(function_clause), term!([{lists, sum, 2, []}])),
+                "** (FunctionClauseError) no function clause matching in :lists.sum/2",
+            ),
+            (Exception::error(term!(badarg), stack()), "** (ArgumentError) argument error"),
+            (
+                Exception::error(term!(badarith), term!([])),
+                "** (ArithmeticError) bad argument in arithmetic expression",
+            ),
+            (
+                Exception::error(term!({badmatch, 1}), term!([])),
+                "** (MatchError) no match of right hand side value: 1",
+            ),
+            (Exception::error(term!(boom), term!(odd)), "** (ErlangError) Erlang error: :boom"),
+            (Exception::error(exception, term!([])), "** (RuntimeError) x"),
+            (Exception::exit(term!(killed)), "** (exit) :killed"),
+            (Exception::throw(term!({a, 1})), "** (throw) {:a, 1}"),
+        ] {
+            assert_eq!(exception.banner(), expected);
+        }
+    }
+}

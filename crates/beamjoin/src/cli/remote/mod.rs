@@ -1,0 +1,151 @@
+//! The commands that speak to processes of another node: `call`, `eval`, `send` and `gen-call`.
+//!
+//! Each is a node of its own for a moment: hidden, listening nowhere, known to no EPMD, and under a name that the other node
+//! gives it (so that any number can run at once, and no new name stays behind in the other's atom table).
+
+mod args;
+mod call;
+mod eval;
+mod exception;
+mod leader;
+mod message;
+
+use std::{process::ExitCode, time::Duration};
+
+use dist::{
+    ConnectError, ErpcError, Mfa, Node, NodeName, Probe, RpcError, RpcOptions, SendError, epmd,
+    etf::{Atom, Term},
+};
+
+use self::{args::Time, exception::Exception, leader::LineStart};
+pub(crate) use self::{
+    args::{CallArgs, EvalArgs, GenCallArgs, NodeArgs, SendArgs},
+    call::call,
+    eval::eval,
+    message::{gen_call, send},
+};
+use super::{
+    config::{Layers, cookie},
+    exit::{DATA, Failure, HANDSHAKE, REMOTE, TIMED_OUT, UNAVAILABLE, USAGE},
+    ping::{explain, host_like, step},
+};
+
+/// How long the node may take to put an exception into words.
+const BANNER_TIME: Duration = Duration::from_secs(5);
+
+/// A connection to the node that a command speaks to.
+struct Remote {
+    node: Node,
+    peer: NodeName,
+    /// What the functions that we call print comes to our group leader.
+    options: RpcOptions,
+    at: LineStart,
+}
+
+/// Why a command has no result.
+enum Problem {
+    /// It failed.
+    Failed(Failure),
+    /// The other side raised an exception.
+    Raised(Exception),
+}
+
+/// Speaks to a node, for no longer than `time`, and prints what comes of it.
+async fn within(
+    layers: &Layers,
+    peer: &str,
+    time: Time,
+    speak: impl AsyncFnOnce(&Remote) -> Result<String, Problem>,
+) -> Result<ExitCode, Failure> {
+    let work = async {
+        let remote = Remote::connect(layers, peer).await?;
+        match speak(&remote).await {
+            Ok(text) => {
+                super::print(&format!("{}{text}", remote.at.separator()));
+                Ok(ExitCode::SUCCESS)
+            }
+            Err(Problem::Failed(failure)) => Err(failure),
+            Err(Problem::Raised(exception)) => {
+                exception.report(&remote).await;
+                Ok(ExitCode::from(REMOTE))
+            }
+        }
+    };
+    match time.0 {
+        None => work.await,
+        Some(time) => tokio::time::timeout(time, work).await.unwrap_or_else(|_| {
+            Err(Failure::new(TIMED_OUT, format!("no answer from {peer} within {time:?}")))
+        }),
+    }
+}
+
+impl Remote {
+    async fn connect(layers: &Layers, name: &str) -> Result<Self, Failure> {
+        let peer = NodeName::new(name)
+            .map_err(|error| Failure::new(USAGE, format!("invalid node {name:?}: {error}")))?;
+        let cookie = cookie(layers)?;
+        let epmd = epmd::Config::from_env().map_err(Failure::config)?;
+        let probe = Probe::new(cookie, host_like(&peer)).epmd_port(epmd.port);
+        match probe.connect(&peer).await {
+            Ok(node) => Self::new(node, peer),
+            Err(error) => Err(unreached(&peer, &error)),
+        }
+    }
+
+    fn new(node: Node, peer: NodeName) -> Result<Self, Failure> {
+        let process = node.process().map_err(|error| Failure::new(UNAVAILABLE, error))?;
+        let options = RpcOptions::new().group_leader(process.pid());
+        let at = LineStart::new();
+        tokio::spawn(leader::lead(process, node.clone(), peer.clone(), at.clone()));
+        Ok(Self { node, peer, options, at })
+    }
+
+    /// The result of a function of the node.
+    async fn rpc(&self, module: Atom, function: Atom, args: Vec<Term>) -> Result<Term, Problem> {
+        let mfa = Mfa { module, function, args };
+        let result = self.node.rpc_with(&self.peer, mfa, &self.options).await;
+        result.map_err(|error| self.problem(error))
+    }
+
+    fn problem(&self, error: RpcError) -> Problem {
+        let peer = &self.peer;
+        let failed = |code, why: String| Problem::Failed(Failure::new(code, why));
+        match error {
+            RpcError::Error { reason, stack } => Problem::Raised(Exception::error(reason, stack)),
+            RpcError::Exit(reason) | RpcError::Signal(reason) => {
+                Problem::Raised(Exception::exit(reason))
+            }
+            RpcError::Throw(value) => Problem::Raised(Exception::throw(value)),
+            RpcError::Erpc(error) => match error {
+                ErpcError::NoConnection { cause: Some(cause) } => {
+                    Problem::Failed(self.unsent(&cause))
+                }
+                ErpcError::NoConnection { cause: None } => self.lost(),
+                ErpcError::NotSupported => {
+                    failed(HANDSHAKE, format!("{peer} runs no functions for others"))
+                }
+                ErpcError::Timeout => failed(TIMED_OUT, format!("no answer from {peer} in time")),
+                ErpcError::BadArgument(why) => failed(DATA, why),
+                error => failed(REMOTE, error.to_string()),
+            },
+            error => failed(REMOTE, error.to_string()),
+        }
+    }
+
+    fn lost(&self) -> Problem {
+        let why = format!("the connection to {} was lost before it answered", self.peer);
+        Problem::Failed(Failure::new(UNAVAILABLE, why))
+    }
+
+    fn unsent(&self, error: &SendError) -> Failure {
+        match error {
+            SendError::Connect { source, .. } => unreached(&self.peer, source),
+            SendError::Encode(error) => Failure::new(DATA, error),
+            error => Failure::new(UNAVAILABLE, error),
+        }
+    }
+}
+
+fn unreached(peer: &NodeName, error: &ConnectError) -> Failure {
+    Failure::new(step(error).1, explain(peer, error))
+}
