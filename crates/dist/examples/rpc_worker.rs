@@ -49,5 +49,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut scorer = node.register("scorer")?;
     println!("ready");
     while scorer.recv().await.is_some_and(|message| !message.term.is_atom("stop")) {}
-    Ok(node.shutdown(Duration::from_secs(5)).await)
+    node.shutdown(Duration::from_secs(5)).await;
+    Ok(())
 }

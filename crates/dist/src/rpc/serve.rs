@@ -13,8 +13,8 @@ use crate::node::Shared;
 use crate::process::{Exit, Process, panicked, tell_linked, tell_watcher};
 use crate::wire::control::{Control, PidOrName};
 
-/// How many arguments a function can have; more is `system_limit` (`MAX_ARG` of the BEAM).
-const MOST_ARGUMENTS: usize = 255;
+/// How many arguments a function can have; more is `system_limit` (observed).
+const MOST_ARGUMENTS: usize = 1023;
 
 /// A process that a peer asks for.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub(crate) enum Ended {
     Exit(Term),
     Throw(Term, Term),
     /// More arguments than there can be: an error of the call rather than of the function.
-    SystemLimit,
+    SystemLimit(Term),
 }
 
 /// Starts a process that a peer asks for, and says so before the process can do anything
@@ -187,12 +187,10 @@ pub(crate) async fn apply(
     args: &Term,
 ) -> Ended {
     let (Term::Atom(m), Term::Atom(f), Term::List(list)) = (module, function, args) else {
-        let args = Term::List(vec![module.clone(), function.clone(), args.clone()]);
-        let frame = frame(Term::atom("erlang"), Term::atom("apply"), args);
-        return Ended::Error(Term::atom("badarg"), frame);
+        return Ended::Error(Term::atom("badarg"), in_apply(module, function, args));
     };
     if list.len() > MOST_ARGUMENTS {
-        return Ended::SystemLimit;
+        return Ended::SystemLimit(in_apply(module, function, args));
     }
     let at = |arity: Term| frame(module.clone(), function.clone(), arity);
     let arity = i64::try_from(list.len()).unwrap_or_default();
@@ -224,7 +222,7 @@ impl Ended {
             Self::Throw(value, _) => vec![tag, Term::atom("throw"), value],
             Self::Exit(reason) => vec![tag, Term::atom("exit"), reason],
             Self::Error(reason, stack) => vec![tag, Term::atom("error"), reason, stack],
-            Self::SystemLimit => {
+            Self::SystemLimit(_) => {
                 let erpc = vec![Term::atom("erpc"), Term::atom("system_limit")];
                 vec![tag, Term::atom("error"), Term::Tuple(erpc)]
             }
@@ -239,7 +237,7 @@ impl Ended {
             Self::Exit(reason) => reason,
             Self::Error(reason, stack) => pair(reason, stack),
             Self::Throw(value, stack) => pair(pair(Term::atom("nocatch"), value), stack),
-            Self::SystemLimit => pair(Term::atom("system_limit"), Term::NIL),
+            Self::SystemLimit(stack) => pair(Term::atom("system_limit"), stack),
         }
     }
 
@@ -303,6 +301,12 @@ fn module_and_function(spawn: &Term) -> Option<(Atom, Atom)> {
         }
         _ => None,
     }
+}
+
+/// The stack of an `apply/3` that never came to the function.
+fn in_apply(module: &Term, function: &Term, args: &Term) -> Term {
+    let args = Term::List(vec![module.clone(), function.clone(), args.clone()]);
+    frame(Term::atom("erlang"), Term::atom("apply"), args)
 }
 
 /// A stack of one frame.

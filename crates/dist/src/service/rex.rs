@@ -104,7 +104,7 @@ fn in_rpc(ended: Ended) -> Term {
         Ended::Returned(value) | Ended::Throw(value, _) => value,
         Ended::Exit(reason) => exit(reason),
         Ended::Error(reason, stack) => exit(Term::Tuple(vec![reason, stack])),
-        Ended::SystemLimit => exit(atom("system_limit")),
+        Ended::SystemLimit(_) => exit(atom("system_limit")),
     }
 }
 
