@@ -58,5 +58,6 @@ pub use node::{
 };
 pub use process::{AliasMode, Exit, Message, Outcome, Process};
 pub use rpc::{ErpcError, Exports, Mfa, Raise, Returned, RpcError, RpcOptions};
+pub use service::{GroupLeader, Output, OutputBuffer};
 
 pub use etf;

@@ -12,7 +12,7 @@ use crate::error::DownReason;
 use crate::link::{Link, NoRelation};
 use crate::process::{Body, Envelope, ExitKind, tell_linked, tell_watcher};
 use crate::rpc;
-use crate::service;
+use crate::service::{self, IoRequest};
 use crate::wire::control::{Control, PidOrName, Reason};
 
 type Taken = Result<(), DownReason>;
@@ -79,9 +79,17 @@ impl Site<'_> {
         Ok(())
     }
 
-    /// A message to the node itself: the reply to a call, from a peer that does not know aliases.
+    /// A message to the node itself: the reply to a call, from a peer that does not know aliases,
+    /// or something to print, from a process that has us for its group leader.
     fn reply(&self, body: &RawTerm) -> Taken {
         let Some(message) = self.decode(body)? else { return Ok(()) };
+        let message = match IoRequest::parse(message) {
+            Ok(request) => {
+                service::answer_for_node(self.shared, request);
+                return Ok(());
+            }
+            Err(message) => message,
+        };
         let reference = match message.as_tuple() {
             Some([Term::Reference(tag), _]) => Some(tag.clone()),
             Some([Term::ImproperList(tag), _]) => tag.tail().as_reference().cloned(),
@@ -186,6 +194,10 @@ impl Site<'_> {
             && service::is_served(name.as_str())
         {
             // It lives as long as the link does, so there is nothing to remember.
+            return Ok(());
+        }
+        if matches!(&to, PidOrName::Pid(pid) if *pid == self.shared.self_pid) {
+            // The node itself, as a group leader: likewise.
             return Ok(());
         }
         let result = match self.shared.find(&to) {

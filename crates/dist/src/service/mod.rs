@@ -3,12 +3,16 @@
 //! A name that is served here exists for whoever monitors it; every other name that no process
 //! registered does not.
 
+mod io;
 mod net_kernel;
 mod rex;
 
 use std::sync::Arc;
 
 use etf::{Atom, Pid, Term};
+
+pub use io::{GroupLeader, Output, OutputBuffer};
+pub(crate) use io::{IoRequest, answer_for_node};
 
 use crate::r#gen::message as gen_call;
 use crate::link::Link;
@@ -17,7 +21,7 @@ use crate::wire::control::Control;
 
 /// True for the names that are answered here.
 pub(crate) fn is_served(name: &str) -> bool {
-    matches!(name, "net_kernel" | "rex")
+    matches!(name, "net_kernel" | "rex" | "logger_proxy")
 }
 
 /// Takes a message to a served name.
@@ -25,6 +29,7 @@ pub(crate) fn take(shared: &Arc<Shared>, link: &Arc<Link>, name: &str, from: &Pi
     let taken = match name {
         "net_kernel" => net_kernel::take(message).map(|reply| reply.send(shared, link)).is_some(),
         "rex" => rex::take(shared, link, from, message),
+        "logger_proxy" => io::log_event(&message),
         _ => false,
     };
     if !taken {
