@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures of ours beside those of a peer, taken in the same run.
 
+mod calls;
 mod idle;
 mod join;
 mod row;
@@ -52,6 +53,9 @@ async fn measure(json: bool, filter: Option<&str>) -> Result<()> {
     }
     if wanted("idle") {
         rows.extend(idle::rows().await?);
+    }
+    if wanted("calls") {
+        rows.extend(calls::rows().await?);
     }
     if json {
         println!("{}", serde_json::to_string_pretty(&rows)?);

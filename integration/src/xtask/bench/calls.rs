@@ -1,0 +1,131 @@
+//! Calls between nodes: latency with one caller and with many at once.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use dist::etf::{Term, term};
+use dist::{Caller, Exit, GenServer, Node, NodeName, Process, Reply};
+use integration::{Beam, World, name_of};
+
+use super::row::{Goal, Row};
+use super::sample::median;
+
+/// What ours may take of what a BEAM node takes.
+const GOAL: f64 = 0.8;
+
+/// Callers at once.
+const CALLERS: [usize; 3] = [1, 16, 256];
+
+/// Calls of all callers in one round, and rounds of each side in turn.
+const CALLS: usize = 4096;
+const ROUNDS: usize = 5;
+
+/// The median and the 99th percentile of one round, in µs.
+type Latency = (f64, f64);
+
+/// Replies at once.
+struct Pong;
+
+impl GenServer for Pong {
+    type Init = ();
+
+    async fn init((): (), _: &mut Process) -> Result<Self, Exit> {
+        Ok(Self)
+    }
+
+    async fn handle_call(
+        &mut self,
+        _: Term,
+        _: &Caller,
+        _: &mut Process,
+    ) -> Result<Reply, Exit> {
+        Ok(Reply::Now(term!(pong)))
+    }
+}
+
+/// The same on a BEAM node.
+const PONG: &str = "register(pong, spawn(fun Loop() -> receive {'$gen_call', From, ping} -> \
+                    gen:reply(From, pong), Loop() end end)), ok";
+
+pub(super) async fn rows() -> Result<Vec<Row>> {
+    let world = World::new().await?;
+    let (driver, beam) = tokio::try_join!(world.beam("driver"), world.beam("beam"))?;
+    let node = world.node("rust")?.start().await?;
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/erl/bench.erl");
+    let load = format!(
+        "{{ok, bench, B}} = compile:file(\"{source}\", [binary]), code:load_binary(bench, \"bench\", B), ok"
+    );
+    driver.eval(load).await?;
+    beam.eval(PONG).await?;
+    Pong::start_named(&node, "pong", ()).await?;
+
+    let mut rows = Vec::new();
+    for callers in CALLERS {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let call = |node: &str| format!("bench:call({{pong, '{node}'}}, {callers}, {CALLS})");
+            ours.push(latency(&driver, &call(node.name().as_str())).await?);
+            theirs.push(latency(&driver, &call(beam.name())).await?);
+        }
+        pair(&mut rows, "GenServer.call from a BEAM node", callers, ours, theirs);
+    }
+    let name = name_of(&beam)?;
+    for callers in CALLERS {
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            ours.push(rpc(&node, &name, callers).await?);
+            let call = format!("bench:erpc('{name}', {callers}, {CALLS})");
+            theirs.push(latency(&driver, &call).await?);
+        }
+        pair(&mut rows, "erpc to a BEAM node", callers, ours, theirs);
+    }
+    Ok(rows)
+}
+
+/// A row for the median and one for the 99th percentile.
+fn pair(rows: &mut Vec<Row>, what: &str, callers: usize, ours: Vec<Latency>, theirs: Vec<Latency>) {
+    let part = |of: &[Latency], part: fn(&Latency) -> f64| median(of.iter().map(part).collect());
+    for (which, of, goal) in [
+        ("median", (|latency| latency.0) as fn(&Latency) -> f64, Goal::RatioBelow(GOAL)),
+        ("99th percentile", |latency| latency.1, Goal::None),
+    ] {
+        let theirs = Some(("BEAM", part(&theirs, of)));
+        rows.push(Row::new(
+            format!("{what}, {callers} at once, {which}, µs"),
+            part(&ours, of),
+            theirs,
+            goal,
+        ));
+    }
+}
+
+async fn latency(driver: &Beam, call: &str) -> Result<Latency> {
+    let said = driver.eval_within(Duration::from_secs(120), call).await?;
+    let figures = said.trim_matches(['{', '}']).split_once(',').context("not two figures")?;
+    Ok((figures.0.parse()?, figures.1.parse()?))
+}
+
+/// Calls from Rust, shared out among tasks.
+async fn rpc(node: &Node, target: &NodeName, callers: usize) -> Result<Latency> {
+    let mut tasks = tokio::task::JoinSet::new();
+    for _ in 0..callers {
+        let (node, target) = (node.clone(), target.clone());
+        tasks.spawn(async move {
+            let mut times = Vec::new();
+            for _ in 0..(CALLS / callers).max(1) {
+                let start = Instant::now();
+                let one = node.rpc(&target, "erlang", "abs", vec![Term::Int(-1)], None).await?;
+                ensure!(one == Term::Int(1), "{one}");
+                times.push(start.elapsed().as_secs_f64() * 1e6);
+            }
+            Ok(times)
+        });
+    }
+    let mut times = Vec::new();
+    while let Some(done) = tasks.join_next().await {
+        times.extend(done??);
+    }
+    times.sort_by(f64::total_cmp);
+    let at = |index: usize| times.get(index).copied().context("no calls");
+    Ok((at(times.len() / 2)?, at(times.len() * 99 / 100)?))
+}
