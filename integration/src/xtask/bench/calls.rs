@@ -33,12 +33,7 @@ impl GenServer for Pong {
         Ok(Self)
     }
 
-    async fn handle_call(
-        &mut self,
-        _: Term,
-        _: &Caller,
-        _: &mut Process,
-    ) -> Result<Reply, Exit> {
+    async fn handle_call(&mut self, _: Term, _: &Caller, _: &mut Process) -> Result<Reply, Exit> {
         Ok(Reply::Now(term!(pong)))
     }
 }
