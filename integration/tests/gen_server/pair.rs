@@ -1,7 +1,5 @@
 //! A BEAM node that asks, and two that have the server: one of BEAM, one of Rust.
 
-use std::sync::Arc;
-
 use anyhow::{Context, Result};
 use dist::etf::Term;
 use dist::{GenServer, Node, NodeName};
@@ -14,7 +12,7 @@ const SCORER: &str = include_str!("../../erl/scorer.erl");
 
 #[derive(Debug)]
 pub struct Pair {
-    pub world: Arc<World>,
+    _world: World,
     /// Who asks.
     pub asker: Beam,
     /// Who has the server in Erlang.
@@ -26,7 +24,7 @@ pub struct Pair {
 
 impl Pair {
     pub async fn new() -> Result<Self> {
-        let world = Arc::new(World::new().await?);
+        let world = World::new().await?;
         let sources = tempfile::tempdir()?;
         let source = sources.path().join("scorer.erl");
         std::fs::write(&source, SCORER)?;
@@ -46,11 +44,7 @@ impl Pair {
         // Hidden nodes are not in nodes(); connected they have to be.
         asker.eval(format!("true = net_kernel:connect_node('{}')", beam.name())).await?;
         rust.connect(&name_of(&asker)?).await?;
-        Ok(Self { world, asker, beam, rust, _sources: sources })
-    }
-
-    pub fn asker_name(&self) -> Result<NodeName> {
-        name_of(&self.asker)
+        Ok(Self { _world: world, asker, beam, rust, _sources: sources })
     }
 
     pub fn beam_name(&self) -> Result<NodeName> {
