@@ -185,3 +185,30 @@ async fn casts_requests_and_many_nodes() -> Result<()> {
     assert_eq!((rust.counts().calls, rust.whereis("scorer")), (0, None));
     Ok(())
 }
+
+#[tokio::test]
+async fn servers_that_are_written_by_hand_may_reply_plainly() -> Result<()> {
+    let pair = Pair::new().await?;
+    // As a server of OTP 23 does: to the pid, whatever the tag says.
+    let plain = "register(plain, spawn(fun F() -> receive {'$gen_call', {P, T}, R} -> P ! {T, {got, R}}, F() end end)), ok";
+    pair.beam.eval(plain).await?;
+    let mut here = pair.rust.register("plain")?;
+    let served = tokio::spawn(async move {
+        let message = here.recv().await?;
+        let [_, from, request] = message.term.as_tuple()? else { return None };
+        let [Term::Pid(pid), tag] = from.as_tuple()? else { return None };
+        here.send(pid, term!({(tag), {got, (request)}})).await.ok()
+    });
+    for node in [pair.beam_name()?, pair.rust.name().clone()] {
+        let reply = pair.rust.call(("plain", &node), term!(hello), Some(SOON)).await?;
+        assert_eq!(reply, term!({got, hello}), "{node}");
+    }
+    assert_eq!(served.await?, Some(()));
+    // A reply with another tag is none, and neither waits nor hurts.
+    let wrong = "unregister(plain), register(plain, spawn(fun F() -> receive {'$gen_call', {P, [alias|A]}, _} -> P ! {wrong, 1}, P ! [], A ! {wrong, 2}, F() end end)), ok";
+    pair.beam.eval(wrong).await?;
+    let bad = pair.rust.call(("plain", &pair.beam_name()?), term!(hello), Some(SOON)).await;
+    assert!(matches!(bad, Err(CallError::BadReply(_))), "{bad:?}");
+    assert_eq!(pair.rust.counts().calls, 0);
+    Ok(())
+}

@@ -214,6 +214,17 @@ impl Shared {
         Ok(())
     }
 
+    /// Answers a call with a message `{Tag, Reply}` to the node itself, from whoever does not reply
+    /// to aliases. False when it answers none.
+    pub(crate) fn answer_tagged(&self, message: Term) -> bool {
+        let reference = match message.as_tuple() {
+            Some([Term::Reference(tag), _]) => Some(tag.clone()),
+            Some([Term::ImproperList(tag), _]) => tag.tail().as_reference().cloned(),
+            _ => None,
+        };
+        reference.is_some_and(|tag| self.answer_call(&tag, Body::Term(message)).is_ok())
+    }
+
     async fn relation_to(
         self: &Arc<Self>,
         node: &NodeName,

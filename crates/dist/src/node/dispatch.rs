@@ -90,14 +90,7 @@ impl Site<'_> {
             }
             Err(message) => message,
         };
-        let reference = match message.as_tuple() {
-            Some([Term::Reference(tag), _]) => Some(tag.clone()),
-            Some([Term::ImproperList(tag), _]) => tag.tail().as_reference().cloned(),
-            _ => None,
-        };
-        let answered =
-            reference.is_some_and(|tag| self.shared.answer_call(&tag, Body::Term(message)).is_ok());
-        if !answered {
+        if !self.shared.answer_tagged(message) {
             self.skip("a message to the node that answers no call");
         }
         Ok(())

@@ -100,6 +100,8 @@ pub(crate) enum Way {
 pub(crate) enum Local {
     Process(Option<Arc<Inner>>),
     Alias(Reference),
+    /// The node itself, which waits for replies to its calls.
+    Node,
 }
 
 /// A process of another node.
@@ -179,6 +181,7 @@ impl Shared {
     pub(crate) fn way(&self, to: Destination) -> Result<Way, SendError> {
         Ok(match to {
             Destination::Name(name) => Way::Here(Local::Process(self.processes.by_name(&name))),
+            Destination::Pid(pid) if pid == self.self_pid => Way::Here(Local::Node),
             Destination::Pid(pid) if self.processes.ids.names_us(&pid) => {
                 Way::Here(Local::Process(self.processes.by_pid(&pid)))
             }
@@ -204,6 +207,9 @@ impl Shared {
                 self.deliver_term(&process, Some(from.clone()), message);
             }
             Local::Process(None) => {}
+            Local::Node => {
+                self.answer_tagged(message);
+            }
             Local::Alias(alias) => {
                 self.send_to_alias(&alias, Some(from.clone()), Body::Term(message));
             }
