@@ -1,11 +1,15 @@
 //! `beamjoin call`, `eval`, `send` and `gen-call` against a real Elixir node: what is printed where, and with which exit code.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use futures::future::try_join_all;
 use integration::rust_node::Exit;
 use integration::{Beam, RustNode, SOON, World, eventually};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, copy_bidirectional};
+use tokio::net::{TcpListener, TcpStream};
 
 /// A hundred commands at once take a while on two cores.
 const LONG: Duration = Duration::from_secs(120);
@@ -245,6 +249,38 @@ async fn each_failure_has_its_exit_code() -> Result<()> {
         let expected = "error: the cookies differ";
         assert!(exit.code == Some(77) && exit.stderr.starts_with(expected), "{exit:?}");
     }
+    Ok(())
+}
+
+/// OTP 23 closes the connection when it is asked for a name.
+#[tokio::test]
+async fn a_node_that_gives_no_names_is_called_under_one() -> Result<()> {
+    const NAME_ME: u8 = 1 << 1;
+    let target = Target::new(true).await?;
+    let port = "{port, Port, _} = erl_epmd:port_please(hd(string:split(atom_to_list(node()), \"@\")), {127,0,0,1}), Port";
+    let port: u16 = target.beam.eval(port).await?.parse()?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let own_port = listener.local_addr()?.port().to_string();
+    let refused = Arc::new(AtomicBool::new(false));
+    let seen = refused.clone();
+    tokio::spawn(async move {
+        while let Ok((mut client, _)) = listener.accept().await {
+            // Length, 'N', and the flags from the highest byte on: NAME_ME is bit 33.
+            let mut start = [0; 11];
+            if client.read_exact(&mut start).await.is_err() || start[6] & NAME_ME != 0 {
+                seen.store(true, Ordering::Relaxed);
+                continue;
+            }
+            let Ok(mut server) = TcpStream::connect(("127.0.0.1", port)).await else { return };
+            if server.write_all(&start).await.is_ok() {
+                tokio::spawn(async move { copy_bidirectional(&mut client, &mut server).await });
+            }
+        }
+    });
+    let nodes = ["eval", "Node.list(:connected)", "--peer-port", &own_port];
+    let exit = target.run(nodes[0], &nodes[1..]).await?;
+    assert!(exit.stdout.starts_with("[:\"beamjoin-") && exit.code == Some(0), "{exit:?}");
+    assert!(refused.load(Ordering::Relaxed));
     Ok(())
 }
 

@@ -28,6 +28,18 @@ fn fails(args: &[&str], environment: &[(&str, &str)], code: u8, message: &str) {
 }
 
 #[test]
+fn help_has_the_exit_codes() {
+    for command in ["call", "eval", "send", "gen-call"] {
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_beamjoin")).args([command, "--help"]).output();
+        let help = String::from_utf8(output.unwrap().stdout).unwrap();
+        for code in [1, 64, 65, 69, 75, 76, 77, 78] {
+            assert!(help.contains(&format!("\n{code:>4}  ")), "{command} does not explain {code}");
+        }
+    }
+}
+
+#[test]
 fn what_clap_finds_is_usage() {
     let more = "\n\nFor more information, try '--help'.";
     let missing = "the following required arguments were not provided:";

@@ -78,7 +78,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
 
 /// The settings of a command that speaks to another node; it logs only what is wrong.
 fn remote_layers(log: Vec<Given>, args: &remote::NodeArgs) -> Result<Layers, Failure> {
-    let layers = layers(log, args.cookie.given().into(), Some(&args.file))?;
+    let layers = layers(log, args.given(), Some(&args.file))?;
     log::start(&layers, "warn")?;
     Ok(layers)
 }

@@ -7,7 +7,8 @@ use clap::{ArgGroup, Args, ValueEnum};
 use dist::etf::Term;
 
 use crate::cli::{
-    args::{CookieArgs, FileArgs},
+    args::{CookieArgs, FileArgs, Given},
+    config::Key,
     exit::{self, DATA, Failure},
 };
 
@@ -97,7 +98,18 @@ pub(crate) struct NodeArgs {
     #[command(flatten)]
     pub(crate) file: FileArgs,
     #[command(flatten)]
-    pub(crate) cookie: CookieArgs,
+    cookie: CookieArgs,
+    /// The port that the node listens on: EPMD is not asked, as with erl -erl_epmd_port
+    #[arg(long, value_name = "PORT", help_heading = "Node")]
+    peer_port: Option<String>,
+}
+
+impl NodeArgs {
+    pub(crate) fn given(&self) -> Vec<Given> {
+        let mut given = vec![(&Key::PEER_PORT, self.peer_port.clone())];
+        given.extend(self.cookie.given());
+        given
+    }
 }
 
 /// In which language terms are given.

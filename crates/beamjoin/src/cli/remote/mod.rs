@@ -13,8 +13,10 @@ mod message;
 use std::{process::ExitCode, time::Duration};
 
 use dist::{
-    ConnectError, ErpcError, Mfa, Node, NodeName, Probe, RpcError, RpcOptions, SendError, epmd,
+    ConnectError, Cookie, Epmd, ErpcError, Listen, Mfa, Node, NodeName, Probe, RpcError,
+    RpcOptions, SendError, epmd,
     etf::{Atom, Term},
+    handshake::{HandshakeError, Step},
 };
 
 use self::{args::Time, exception::Exception, leader::LineStart};
@@ -25,7 +27,7 @@ pub(crate) use self::{
     message::{gen_call, send},
 };
 use super::{
-    config::{Layers, cookie},
+    config::{Key, Layers, Port, cookie},
     exit::{DATA, Failure, HANDSHAKE, REMOTE, TIMED_OUT, UNAVAILABLE, USAGE},
     ping::{explain, host_like, step},
 };
@@ -84,10 +86,18 @@ impl Remote {
         let peer = NodeName::new(name)
             .map_err(|error| Failure::new(USAGE, format!("invalid node {name:?}: {error}")))?;
         let cookie = cookie(layers)?;
+        let port: Option<Port> = layers.parse(&Key::PEER_PORT, str::parse)?;
         let epmd = epmd::Config::from_env().map_err(Failure::config)?;
-        let probe = Probe::new(cookie, host_like(&peer)).epmd_port(epmd.port);
+        let mut probe = Probe::new(cookie.clone(), host_like(&peer)).epmd_port(epmd.port);
+        if let Some(Port(port)) = port {
+            probe = probe.peer_port(port);
+        }
         match probe.connect(&peer).await {
             Ok(node) => Self::new(node, peer),
+            Err(ConnectError::Handshake(HandshakeError::Closed { step: Step::Status })) => {
+                let node = under_a_name(&peer, cookie, port).await?;
+                Self::new(node, peer)
+            }
             Err(error) => Err(unreached(&peer, &error)),
         }
     }
@@ -143,6 +153,27 @@ impl Remote {
             SendError::Encode(error) => Failure::new(DATA, error),
             error => Failure::new(UNAVAILABLE, error),
         }
+    }
+}
+
+/// Connects to a node that gives no names (OTP 23 closes the connection when it is asked for one), under one of a bounded number
+/// of names, since each stays in its atom table.
+async fn under_a_name(
+    peer: &NodeName,
+    cookie: Cookie,
+    port: Option<Port>,
+) -> Result<Node, Failure> {
+    let base = format!("beamjoin-{}", rand::random::<u16>());
+    let name = NodeName::from_parts(&base, host_like(peer))
+        .map_err(|error| Failure::new(UNAVAILABLE, error))?;
+    let mut builder = Node::builder(name, cookie).listen(Listen::Off).epmd(Epmd::None);
+    if let Some(Port(port)) = port {
+        builder = builder.peer_port(port);
+    }
+    let node = builder.start().await.map_err(|error| Failure::new(UNAVAILABLE, error))?;
+    match node.connect(peer).await {
+        Ok(()) => Ok(node),
+        Err(error) => Err(unreached(peer, &error)),
     }
 }
 

@@ -1,9 +1,16 @@
 //! Elixir's literals (`elixir_tokenizer`, `elixir_parser`).
 
+mod bitstring;
+mod collection;
+
 use etf::{Atom, Export, Map, Term};
 
+pub(super) use self::bitstring::small;
+use self::{
+    bitstring::bitstring,
+    collection::{list, map, tuple},
+};
 use super::{
-    bits::{Bits, Kind, Layout, Value},
     cursor::{Cursor, Read},
     escape::{self, Escaped},
     number::{decimal, digits, integer, negated},
@@ -266,217 +273,6 @@ pub(super) fn operator_function(cursor: &mut Cursor<'_>) -> Read<Atom> {
         Some(operator) => Ok(Atom::from_static(operator)),
         None => cursor.expected("the name of a function"),
     }
-}
-
-/// An element of a list, tuple or map.
-enum Element {
-    Key(Atom),
-    Value(Term),
-}
-
-fn element(cursor: &mut Cursor<'_>) -> Read<Element> {
-    skip_space(cursor);
-    let start = cursor.at();
-    let key = match cursor.peek() {
-        Some('"' | '\'') => {
-            let bytes = string(cursor)?;
-            if !key_colon(cursor) {
-                cursor.back_to(start);
-                return value(cursor).map(Element::Value);
-            }
-            utf8(cursor, start, bytes)?
-        }
-        Some(c) if is_name_start(c) => {
-            let text = name(cursor);
-            if !key_colon(cursor) {
-                cursor.back_to(start);
-                return value(cursor).map(Element::Value);
-            }
-            text.to_owned()
-        }
-        _ => match operator(cursor) {
-            Some(operator) if key_colon(cursor) => operator.to_owned(),
-            _ => {
-                cursor.back_to(start);
-                return value(cursor).map(Element::Value);
-            }
-        },
-    };
-    cursor.atom(start, &key).map(Element::Key)
-}
-
-/// The colon of a key, after which a space must follow.
-fn key_colon(cursor: &mut Cursor<'_>) -> bool {
-    let found = cursor.peek() == Some(':') && cursor.peek_second().is_some_and(char::is_whitespace);
-    found && cursor.eat(":")
-}
-
-fn list(cursor: &mut Cursor<'_>) -> Read<Term> {
-    cursor.next();
-    let mut items = Vec::new();
-    let keywords = elements(cursor, "]", &mut items)?;
-    skip_space(cursor);
-    if !items.is_empty() && keywords.is_empty() && cursor.eat("|") {
-        let tail = value(cursor)?;
-        close(cursor, "]")?;
-        return Ok(Term::list_with_tail(items, tail));
-    }
-    close(cursor, "]")?;
-    items.extend(keywords);
-    Ok(Term::List(items))
-}
-
-fn tuple(cursor: &mut Cursor<'_>) -> Read<Term> {
-    let start = cursor.at();
-    cursor.next();
-    let mut items = Vec::new();
-    let keywords = elements(cursor, "}", &mut items)?;
-    close(cursor, "}")?;
-    if !keywords.is_empty() {
-        if items.is_empty() {
-            return cursor.fail_at(start, "keys stand in a list or a map, not alone in a tuple");
-        }
-        items.push(Term::List(keywords));
-    }
-    Ok(Term::Tuple(items))
-}
-
-/// Elements up to `end` or a bar, which are left; those with keys, which stand last, are returned.
-fn elements(cursor: &mut Cursor<'_>, end: &str, items: &mut Vec<Term>) -> Read<Vec<Term>> {
-    let mut keywords = Vec::new();
-    loop {
-        skip_space(cursor);
-        if cursor.looking_at(end) {
-            return Ok(keywords);
-        }
-        let start = cursor.at();
-        match element(cursor)? {
-            Element::Key(key) => {
-                let value = value(cursor)?;
-                keywords.push(Term::Tuple(vec![Term::Atom(key), value]));
-            }
-            Element::Value(_) if !keywords.is_empty() => {
-                return cursor.fail_at(start, "after a key: value only others may follow");
-            }
-            Element::Value(value) => items.push(value),
-        }
-        skip_space(cursor);
-        if !cursor.eat(",") {
-            return Ok(keywords);
-        }
-    }
-}
-
-/// `%{a: 1, "b" => 2}`, `%Foo{a: 1}`
-fn map(cursor: &mut Cursor<'_>) -> Read<Term> {
-    cursor.next();
-    let mut map = Map::new();
-    let name = match cursor.peek() {
-        Some(':') => Some(colon_atom(cursor)?),
-        Some(c) if c.is_uppercase() => Some(alias(cursor)?),
-        _ => None,
-    };
-    if let Some(name) = name {
-        map.insert(Term::atom("__struct__"), Term::Atom(name));
-    }
-    if !cursor.eat("{") {
-        return cursor.expected("{");
-    }
-    loop {
-        skip_space(cursor);
-        if cursor.eat("}") {
-            return Ok(Term::Map(map));
-        }
-        let key = match element(cursor)? {
-            Element::Key(key) => Term::Atom(key),
-            Element::Value(key) => {
-                skip_space(cursor);
-                if !cursor.eat("=>") {
-                    return cursor.expected("=> and a value");
-                }
-                key
-            }
-        };
-        let value = value(cursor)?;
-        map.insert(key, value);
-        skip_space(cursor);
-        if !cursor.eat(",") {
-            close(cursor, "}")?;
-            return Ok(Term::Map(map));
-        }
-    }
-}
-
-/// `<<1, 2::size(4), "text", 1.5::float-little>>`, after the opening.
-fn bitstring(cursor: &mut Cursor<'_>) -> Read<Term> {
-    let mut bits = Bits::default();
-    loop {
-        skip_space(cursor);
-        if cursor.eat(">>") {
-            return Ok(bits.finish());
-        }
-        let start = cursor.at();
-        let value = value(cursor)?;
-        skip_space(cursor);
-        let layout = if cursor.eat("::") { layout(cursor)? } else { Layout::default() };
-        let is_utf = matches!(layout.kind, Some(Kind::Utf8 | Kind::Utf16 | Kind::Utf32));
-        let value = match value {
-            Term::Int(value) => Value::Int(value.into()),
-            Term::BigInt(value) => Value::Int(value),
-            Term::Float(value) => Value::Float(value),
-            term @ (Term::Binary(_) | Term::BitBinary(_)) => match term.as_str() {
-                Some(text) if is_utf => Value::Text(text.to_owned()),
-                _ => Value::Bits(term),
-            },
-            _ => return cursor.fail_at(start, "only numbers and binaries stand in a bitstring"),
-        };
-        bits.push(&value, &layout).or_else(|why| cursor.fail_at(start, why))?;
-        skip_space(cursor);
-        if !cursor.eat(",") {
-            close(cursor, ">>")?;
-            return Ok(bits.finish());
-        }
-    }
-}
-
-/// `size(4)-unit(2)-little`, or `4`, or `4*2`
-fn layout(cursor: &mut Cursor<'_>) -> Read<Layout> {
-    let mut layout = Layout::default();
-    loop {
-        skip_space(cursor);
-        let start = cursor.at();
-        if cursor.peek().is_some_and(|c| c.is_ascii_digit()) {
-            layout.size = Some(small(cursor)?);
-            if cursor.eat("*") {
-                layout.unit = Some(small(cursor)?);
-            }
-        } else {
-            let word = name(cursor);
-            match word {
-                "size" | "unit" => {
-                    if !cursor.eat("(") {
-                        return cursor.expected("( and a number");
-                    }
-                    let number = Some(small(cursor)?);
-                    close(cursor, ")")?;
-                    if word == "size" { layout.size = number } else { layout.unit = number }
-                }
-                _ if layout.word(word) => {}
-                _ => return cursor.fail_at(start, "this says nothing about a segment"),
-            }
-        }
-        skip_space(cursor);
-        if !cursor.eat("-") {
-            return Ok(layout);
-        }
-    }
-}
-
-/// A number of bits.
-pub(super) fn small(cursor: &mut Cursor<'_>) -> Read<usize> {
-    let start = cursor.at();
-    let digits = digits(cursor, 10)?;
-    digits.parse().or_else(|_| cursor.fail_at(start, "the segment is too long"))
 }
 
 /// A struct of a module of Elixir's own.
