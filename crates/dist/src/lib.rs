@@ -57,7 +57,9 @@ pub use node::{
     Pong, Probe, Visibility,
 };
 pub use process::{AliasMode, Exit, Message, Outcome, Process};
-pub use rpc::{ErpcError, Exports, Mfa, Raise, Returned, RpcError, RpcOptions};
+pub use rpc::{
+    ErpcError, Exports, Mfa, Raise, Returned, RpcError, RpcOptions, SpawnError, SpawnOptions,
+};
 pub use service::{GroupLeader, Output, OutputBuffer};
 
 pub use etf;

@@ -18,7 +18,7 @@ use crate::flags::Flags;
 use crate::link;
 use crate::name::NodeName;
 use crate::process::{Ids, Processes};
-use crate::rpc::Exports;
+use crate::rpc::{Exports, Spawns};
 
 /// OTP's `net_ticktime`.
 const TICK_TIME: Duration = Duration::from_secs(60);
@@ -278,6 +278,7 @@ impl NodeBuilder {
             processes: Processes::new(ids),
             calls: Calls::default(),
             exports: self.exports,
+            spawns: Spawns::default(),
             block_calls: tokio::sync::Mutex::default(),
             self_id,
             self_pid,

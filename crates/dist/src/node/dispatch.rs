@@ -245,6 +245,9 @@ impl Site<'_> {
     }
 
     fn spawn_reply(&self, request: &Reference, flags: i64, result: Term) {
+        if self.shared.spawn_answered(self.link, request, &result) {
+            return;
+        }
         match result {
             Term::Atom(error) => {
                 if !self.shared.calls.end(request, Answer::NotSpawned(error)) {
@@ -316,6 +319,7 @@ impl Shared {
     pub(crate) fn link_down(&self, link: &Arc<Link>) {
         self.relations_lost(link);
         self.calls.lost(link);
+        self.spawns_lost(link);
         self.announce_down(link);
         self.links.remove(link);
         link.set_down();

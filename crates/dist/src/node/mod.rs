@@ -36,7 +36,7 @@ use crate::flags::Flags;
 use crate::link::{self, Link, LinkCounters};
 use crate::name::NodeName;
 use crate::process::{Process, ProcessId, Processes};
-use crate::rpc::Exports;
+use crate::rpc::{Exports, Spawns};
 
 /// How often a connection attempt may lose its place to another with the same peer before
 /// [`Node::connect`] gives up.
@@ -89,6 +89,7 @@ pub(crate) struct Shared {
     pub(crate) processes: Processes,
     pub(crate) calls: Calls,
     pub(crate) exports: Exports,
+    pub(crate) spawns: Spawns,
     /// Held by the one `rpc:block_call` that runs.
     pub(crate) block_calls: tokio::sync::Mutex<()>,
     /// The process that the node itself speaks as.
@@ -211,7 +212,7 @@ impl Node {
             slots: self.shared.links.len(),
             processes,
             aliases,
-            calls: self.shared.calls.len(),
+            calls: self.shared.calls.len() + self.shared.spawns.len(),
             relations: links.iter().map(|link| link.relations.len()).sum(),
             tasks: self.shared.tasks.len(),
         }

@@ -16,7 +16,7 @@ use etf::Term;
 
 pub use handle::{Message, Process};
 pub(crate) use ids::{Ids, ProcessId};
-pub(crate) use inner::Inner;
+pub(crate) use inner::{Inner, Watched};
 pub(crate) use queue::{Body, Envelope};
 pub(crate) use signals::{ExitKind, tell_linked, tell_watcher};
 pub use spawn::Outcome;

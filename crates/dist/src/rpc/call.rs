@@ -1,15 +1,18 @@
 //! Functions of other nodes.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use etf::{Atom, AtomError, Pid, Term};
 use futures::future::join_all;
+use tokio::sync::oneshot;
 use tokio::time::timeout;
 
-use super::{ErpcError, RpcError};
+use super::{Ended, ErpcError, RpcError, apply};
 use crate::error::SendError;
 use crate::name::NodeName;
 use crate::node::{Node, Shared};
+use crate::process::Exit;
 use crate::wire::control::Control;
 
 /// A function and its arguments.
@@ -152,11 +155,14 @@ impl Node {
 
 /// One call: a process there that ends with the result.
 async fn execute(
-    shared: &std::sync::Arc<Shared>,
+    shared: &Arc<Shared>,
     target: &NodeName,
     leader: &Pid,
     mfa: Mfa,
 ) -> Result<Term, RpcError> {
+    if *target == shared.name {
+        return execute_here(shared, mfa).await;
+    }
     let tag = shared.processes.ids.reference();
     let Mfa { module, function, args } = mfa;
     let args = vec![
@@ -168,4 +174,27 @@ async fn execute(
     let execute_call = (Atom::from_static("erpc"), Atom::from_static("execute_call"));
     let mut call = shared.begin_spawn(target, leader.clone(), execute_call, args).await?;
     RpcError::result(call.answer().await, &tag)
+}
+
+/// The same in a process of our own, with what is exported here.
+async fn execute_here(shared: &Arc<Shared>, mfa: Mfa) -> Result<Term, RpcError> {
+    let (sender, result) = oneshot::channel();
+    let running = shared.clone();
+    let pid = shared.spawn(move |process| async move {
+        let Mfa { module, function, args } = mfa;
+        let (m, f) = (Term::Atom(module), Term::Atom(function));
+        let ended = apply(&running, process, &m, &f, &Term::List(args)).await;
+        // Who asked may have stopped waiting.
+        let _ = sender.send(ended);
+        Exit::normal()
+    });
+    pid.ok_or_else(|| ErpcError::Other(Term::atom("system_limit")))?;
+    match result.await {
+        Ok(Ended::Returned(value)) => Ok(value),
+        Ok(Ended::Error(reason, stack)) => Err(RpcError::Error { reason, stack }),
+        Ok(Ended::Exit(reason)) => Err(RpcError::Exit(reason)),
+        Ok(Ended::Throw(value, _)) => Err(RpcError::Throw(value)),
+        Ok(Ended::SystemLimit(_)) => Err(ErpcError::Other(Term::atom("system_limit")).into()),
+        Err(_) => Err(RpcError::Signal(Term::atom("killed"))),
+    }
 }

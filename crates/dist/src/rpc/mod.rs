@@ -8,8 +8,11 @@ mod call;
 mod error;
 mod exports;
 mod serve;
+mod spawn;
 
 pub use call::{Mfa, RpcOptions};
 pub use error::{ErpcError, RpcError};
 pub use exports::{Exports, Raise, Returned};
 pub(crate) use serve::{Ended, Request, apply, spawn};
+pub(crate) use spawn::Spawns;
+pub use spawn::{SpawnError, SpawnOptions};

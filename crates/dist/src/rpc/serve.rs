@@ -6,11 +6,11 @@ use std::sync::Arc;
 use etf::{Atom, Pid, RawTerm, Reference, Term};
 use futures::FutureExt;
 
-use super::{Raise, builtin};
+use super::{Mfa, Raise, builtin};
 use crate::error::DownReason;
 use crate::link::{Link, NoRelation};
 use crate::node::Shared;
-use crate::process::{Exit, Process, panicked, tell_linked, tell_watcher};
+use crate::process::{Exit, Inner, Process, panicked, tell_linked, tell_watcher};
 use crate::wire::control::{Control, PidOrName};
 
 /// How many arguments a function can have; more is `system_limit` (observed).
@@ -112,6 +112,22 @@ pub(crate) fn spawn(
         Err(NoRelation::TooMany) => Err(DownReason::TooManyRelations),
         Ok(()) | Err(NoRelation::Ended | NoRelation::Lost) => Ok(()),
     }
+}
+
+/// Starts a process of our own that runs a function as others would have it run; `None` once the
+/// node is shutting down.
+pub(super) fn spawn_here(
+    shared: &Arc<Shared>,
+    mfa: Mfa,
+    relate: impl FnOnce(&Arc<Inner>, &Pid),
+) -> Option<Pid> {
+    let running = shared.clone();
+    let task = move |process| async move {
+        let Mfa { module, function, args } = mfa;
+        let (m, f) = (Term::Atom(module), Term::Atom(function));
+        Exit(apply(&running, process, &m, &f, &Term::List(args)).await.into_reason())
+    };
+    shared.spawn_related(relate, task)
 }
 
 /// What the process does.
