@@ -2,7 +2,12 @@
 //!
 //! ```text
 //! iex --name iex@127.0.0.1 --cookie secret
-//! iex> Agent.start_link(fn -> 41 end, name: :counter)
+//! iex> defmodule Counter do
+//!   use GenServer
+//!   def init(n), do: {:ok, n}
+//!   def handle_call({:add, m}, _, n), do: {:reply, n + m, n + m}
+//! end
+//! iex> GenServer.start(Counter, 41, name: :counter)
 //! BEAMJOIN_COOKIE=secret cargo run -p dist --example client -- --name rust@127.0.0.1 counter iex@127.0.0.1
 //! iex> GenServer.stop(:counter)
 //! ```
