@@ -18,11 +18,17 @@ const COPY_BELOW: usize = 4 * 1024;
 /// How much memory the scratch buffer keeps between batches.
 const KEEP: usize = 64 * 1024;
 
-/// Writes until the link's queue is finished or closed, or the socket fails.
+/// Writes until the link's queue is finished, the link is closed, or the socket fails.
 pub(super) async fn run(link: Arc<Link>, mut socket: impl AsyncWrite + Unpin) {
     let mut scratch = BytesMut::new();
     while let Some(batch) = link.outbox.next().await {
-        if let Err(error) = write(&link, &mut socket, &batch, &mut scratch).await {
+        let written = tokio::select! {
+            biased;
+            // A peer that reads nothing holds a write up for ever, and with it the socket.
+            () = link.closing.cancelled() => return,
+            written = write(&link, &mut socket, &batch, &mut scratch) => written,
+        };
+        if let Err(error) = written {
             link.close(DownReason::Io(Arc::new(error)));
             return;
         }

@@ -1,0 +1,44 @@
+//! Links that end at a bad moment: with a peer that does not read, with calls and signals under way.
+
+use std::time::Duration;
+
+use anyhow::Result;
+use dist::etf::Term;
+use dist::{Flags, Node};
+use integration::{RawPeer, SOON, World, eventually};
+
+/// Connects a peer that reads nothing, and sends to it until nothing more fits.
+async fn stuck(world: &World, node: &Node) -> Result<RawPeer> {
+    let peer = RawPeer::connect(node, "raw@127.0.0.1", &world.cookie, Flags::OFFERED).await?;
+    let to = ("sink", &"raw@127.0.0.1".parse()?);
+    let block = Term::from(&[7_u8; 1 << 20][..]);
+    while let Ok(sent) =
+        tokio::time::timeout(Duration::from_millis(300), node.send(to, block.clone())).await
+    {
+        sent?;
+    }
+    Ok(peer)
+}
+
+#[tokio::test]
+async fn a_peer_that_does_not_read_can_be_disconnected() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.node("rust")?.start().await?;
+    let tasks = node.counts().tasks;
+    let peer = stuck(&world, &node).await?;
+    assert!(node.disconnect(&"raw@127.0.0.1".parse()?));
+    eventually(SOON, "no task of the link", async || node.counts().tasks == tasks).await?;
+    drop(peer);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_shutdown_leaves_no_task_behind_for_a_peer_that_does_not_read() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.node("rust")?.start().await?;
+    let peer = stuck(&world, &node).await?;
+    node.shutdown(Duration::from_millis(200)).await;
+    eventually(SOON, "no task", async || node.counts().tasks == 0).await?;
+    drop(peer);
+    Ok(())
+}
