@@ -42,3 +42,32 @@ async fn a_shutdown_leaves_no_task_behind_for_a_peer_that_does_not_read() -> Res
     drop(peer);
     Ok(())
 }
+
+#[tokio::test]
+async fn events_end_with_the_node_though_its_handles_live() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.node("rust")?.start().await?;
+    let mut process = node.process()?;
+    let mut events = node.events();
+    node.shutdown(Duration::from_secs(1)).await;
+    let end = tokio::time::timeout(SOON, async { while events.next().await.is_some() {} });
+    assert!(end.await.is_ok(), "events after the end");
+    assert!(node.events().next().await.is_none());
+    assert!(process.recv().await.is_none());
+
+    let node = world.node("rust")?.start().await?;
+    let mut process = node.process()?;
+    let mut events = node.events();
+    let _peer = RawPeer::connect(&node, "raw@127.0.0.1", &world.cookie, Flags::OFFERED).await?;
+    drop(node);
+    let mut last = None;
+    let end = tokio::time::timeout(SOON, async {
+        while let Some(event) = events.next().await {
+            last = Some(event);
+        }
+    });
+    assert!(end.await.is_ok(), "events after the end");
+    assert!(matches!(last, Some(dist::NodeEvent::Down { .. })), "{last:?}");
+    assert!(process.recv().await.is_none());
+    Ok(())
+}

@@ -285,7 +285,7 @@ impl NodeBuilder {
             tasks: TaskTracker::new(),
             stopping: CancellationToken::new(),
             listen_addr,
-            events: events::channel(),
+            events: events::Events::new(),
             registrar: Mutex::new(None),
             no_atoms: Arc::from([]),
         })

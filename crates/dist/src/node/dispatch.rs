@@ -322,6 +322,7 @@ impl Shared {
         self.spawns_lost(link);
         self.announce_down(link);
         self.links.remove(link);
+        self.end_events_if_over();
         link.set_down();
     }
 }

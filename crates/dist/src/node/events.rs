@@ -1,6 +1,7 @@
 //! What a node tells about itself.
 
 use std::pin::Pin;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 
 use futures::Stream;
@@ -66,11 +67,8 @@ pub struct NodeEvents {
 }
 
 impl NodeEvents {
-    pub(super) fn new(receiver: broadcast::Receiver<NodeEvent>) -> Self {
-        Self { next: ReusableBoxFuture::new(receive(receiver)) }
-    }
-
-    /// The next event; `None` once the node was shut down. Cancelling loses none.
+    /// The next event; `None` once the node was shut down or dropped and its last link is down.
+    /// Cancelling loses none.
     pub async fn next(&mut self) -> Option<NodeEvent> {
         std::future::poll_fn(|context| Pin::new(&mut *self).poll_next(context)).await
     }
@@ -86,9 +84,39 @@ impl Stream for NodeEvents {
     }
 }
 
-/// Where a node puts its events.
-pub(super) fn channel() -> broadcast::Sender<NodeEvent> {
-    broadcast::Sender::new(KEPT)
+/// Where a node puts its events, until it is at its end.
+#[derive(Debug)]
+pub(super) struct Events(Mutex<Option<broadcast::Sender<NodeEvent>>>);
+
+impl Events {
+    pub(super) fn new() -> Self {
+        Self(Mutex::new(Some(broadcast::Sender::new(KEPT))))
+    }
+
+    pub(super) fn tell(&self, event: NodeEvent) {
+        if let Some(sender) = &*self.lock() {
+            // Nobody need be listening.
+            let _ = sender.send(event);
+        }
+    }
+
+    pub(super) fn subscribe(&self) -> NodeEvents {
+        let receiver = match &*self.lock() {
+            Some(sender) => sender.subscribe(),
+            // One that ends at once.
+            None => broadcast::channel(1).1,
+        };
+        NodeEvents { next: ReusableBoxFuture::new(receive(receiver)) }
+    }
+
+    /// There will be no more: every stream ends behind what was told so far.
+    pub(super) fn end(&self) {
+        drop(self.lock().take());
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<broadcast::Sender<NodeEvent>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 async fn receive(

@@ -14,7 +14,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use etf::{Atom, Pid, Term};
-use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -98,7 +97,7 @@ pub(crate) struct Shared {
     pub(crate) tasks: TaskTracker,
     pub(crate) stopping: CancellationToken,
     listen_addr: Option<SocketAddr>,
-    events: broadcast::Sender<NodeEvent>,
+    events: events::Events,
     registrar: Mutex<Option<Registrar>>,
     /// The atoms of a payload whose frame has no header.
     pub(crate) no_atoms: Arc<[Atom]>,
@@ -221,7 +220,7 @@ impl Node {
     /// The events of this node from now on.
     #[must_use]
     pub fn events(&self) -> NodeEvents {
-        NodeEvents::new(self.shared.events.subscribe())
+        self.shared.events.subscribe()
     }
 
     /// A process under a name: it receives what any process of the cluster sends to
@@ -299,6 +298,7 @@ impl Node {
         let _ =
             timeout_at(until.max(Instant::now() + Duration::from_millis(100)), shared.tasks.wait())
                 .await;
+        shared.end_events_if_over();
     }
 }
 
@@ -316,6 +316,7 @@ impl Drop for StopOnDrop {
         shared.calls.close();
         shared.registrar.lock().unwrap_or_else(PoisonError::into_inner).take();
         shared.tasks.close();
+        shared.end_events_if_over();
     }
 }
 
@@ -372,7 +373,14 @@ impl Shared {
     }
 
     fn tell(&self, event: NodeEvent) {
-        // Nobody need be listening.
-        let _ = self.events.send(event);
+        self.events.tell(event);
+    }
+
+    /// The streams of events end with the last link of a node that stops: handles of its processes
+    /// may live on, and would keep them open.
+    fn end_events_if_over(&self) {
+        if self.stopping.is_cancelled() && self.links.links().is_empty() {
+            self.events.end();
+        }
     }
 }
