@@ -71,3 +71,18 @@ async fn events_end_with_the_node_though_its_handles_live() -> Result<()> {
     assert!(process.recv().await.is_none());
     Ok(())
 }
+
+#[tokio::test]
+async fn who_sends_right_after_a_disconnect_gets_a_new_link() -> Result<()> {
+    let world = World::without_epmd()?;
+    let a = world.node("a")?.start().await?;
+    let b = world.node("b")?.start().await?;
+    let mut mailbox = b.register("sink")?;
+    for round in 0..50 {
+        a.connect(b.name()).await?;
+        assert!(a.disconnect(b.name()));
+        a.send(("sink", b.name()), Term::Int(round)).await?;
+        assert_eq!(mailbox.recv().await.unwrap().term, Term::Int(round));
+    }
+    Ok(())
+}

@@ -123,6 +123,11 @@ impl Link {
         self.closing.cancel();
     }
 
+    /// Whether the link was ended, though not everybody may have been told.
+    pub(crate) fn is_closing(&self) -> bool {
+        self.closing.is_cancelled()
+    }
+
     /// Ends the link in order: what is queued is still written.
     pub(crate) fn finish(&self, reason: DownReason) {
         self.reason.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(reason);

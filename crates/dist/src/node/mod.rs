@@ -331,6 +331,11 @@ impl Shared {
         }
         for _ in 0..CONTESTS {
             let mut outcome = match self.links.begin(to) {
+                Begin::Up(link) if link.is_closing() => {
+                    // It takes no more, and gives its name back in a moment.
+                    link.wait_down().await;
+                    continue;
+                }
                 Begin::Up(link) => return Ok(link),
                 Begin::Closed => return Err(ConnectError::ShuttingDown),
                 Begin::Pending(outcome) => outcome,
