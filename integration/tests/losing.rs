@@ -86,3 +86,16 @@ async fn who_sends_right_after_a_disconnect_gets_a_new_link() -> Result<()> {
     }
     Ok(())
 }
+
+#[tokio::test]
+async fn a_process_that_panics_before_it_runs_leaves_nothing_behind() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.node("rust")?.start().await?;
+    let pid = node.spawn(|process| {
+        assert_eq!(process.pid().creation, 0, "no process has that");
+        async {}
+    });
+    assert!(pid.is_some_and(|pid| !node.is_alive(&pid)));
+    assert_eq!(node.counts().processes, 0);
+    Ok(())
+}

@@ -1,7 +1,7 @@
 //! Processes that run a task.
 
 use std::any::Any;
-use std::panic::AssertUnwindSafe;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use etf::{Pid, Term};
@@ -94,8 +94,15 @@ impl Shared {
         let process = Process::of_task(inner.clone(), self.clone());
         let pid = process.pid().clone();
         relate(&inner, &pid);
-        // Boxed, because every layer of futures around it would be as large again.
-        let task = Box::pin(run(process).map(Outcome::into_reason));
+        // What is run before there is a future may panic as well, and is the process's own.
+        let task = match catch_unwind(AssertUnwindSafe(|| run(process))) {
+            // Boxed, because every layer of futures around it would be as large again.
+            Ok(task) => Box::pin(task.map(Outcome::into_reason)),
+            Err(panic) => {
+                self.end_process(&inner, &panicked(&*panic));
+                return Some(pid);
+            }
+        };
         let task = self.tasks.spawn(drive(self.clone(), inner.clone(), task));
         inner.set_task(task.abort_handle());
         Some(pid)
