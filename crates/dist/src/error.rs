@@ -67,7 +67,7 @@ pub enum DownReason {
     Io(Arc<io::Error>),
     /// Nothing was heard from the peer for its whole tick time and a quarter.
     TickTimeout,
-    /// The peer sent something that no node sends.
+    /// The peer sent something that no node sends: the beginning of it, or what is wrong with it.
     Malformed(String),
     /// The peer did not read our answers until 8 MiB of them had gathered.
     NotReading,
@@ -81,7 +81,37 @@ pub enum DownReason {
     Shutdown,
 }
 
+/// How much of what is malformed is said, in bytes.
+const SAID: usize = 500;
+
+/// Takes text up to [`SAID`] and refuses the rest.
+#[derive(Debug, Default)]
+struct Beginning(String);
+
+impl fmt::Write for Beginning {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        let room = SAID - self.0.len();
+        if text.len() <= room {
+            self.0.push_str(text);
+            return Ok(());
+        }
+        let whole = (0..=room).rev().find_map(|end| text.get(..end));
+        self.0.push_str(whole.unwrap_or_default());
+        Err(fmt::Error)
+    }
+}
+
 impl DownReason {
+    /// [`DownReason::Malformed`]: what a peer sent may be as long as it likes, and a reason is
+    /// logged, kept and copied.
+    pub(crate) fn malformed(what: &dyn fmt::Display) -> Self {
+        let mut said = Beginning::default();
+        if fmt::write(&mut said, format_args!("{what}")).is_err() {
+            said.0.push('…');
+        }
+        Self::Malformed(said.0)
+    }
+
     /// The word by which OTP's `nodedown_reason` calls this, or one in its manner.
     #[must_use]
     pub fn word(&self) -> &'static str {
@@ -188,4 +218,27 @@ pub enum SendError {
     /// The message has no external form.
     #[error(transparent)]
     Encode(#[from] etf::EncodeError),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_what_is_malformed_only_the_beginning_is_said() {
+        let said = |what: &dyn fmt::Display| match DownReason::malformed(what) {
+            DownReason::Malformed(said) => said,
+            other => panic!("{other}"),
+        };
+        assert_eq!(said(&"short"), "short");
+        let longest = "é".repeat(SAID / 2);
+        assert_eq!(said(&longest), longest);
+        for long in [format!("{longest}x"), "é".repeat(SAID), format!("x{}", "é".repeat(SAID))] {
+            let said = said(&long);
+            assert!(said.len() <= SAID + '…'.len_utf8() && said.ends_with('…'), "{said}");
+            assert!(long.starts_with(said.trim_end_matches('…')), "{said}");
+        }
+        let term = etf::Term::List(vec![etf::Term::Int(-1); 1_000_000]);
+        assert!(said(&term).starts_with("[-1,-1,"));
+    }
 }

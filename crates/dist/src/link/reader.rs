@@ -96,7 +96,7 @@ fn take_frames(
     buffer: &mut FrameBuffer,
     shared: &Arc<Shared>,
 ) -> Result<(), DownReason> {
-    while let Some(frame) = buffer.next().map_err(|error| malformed(&error))? {
+    while let Some(frame) = buffer.next().map_err(|error| DownReason::malformed(&error))? {
         if let Frame::Data(bytes) = frame {
             link.counters.read(1, 0);
             take_frame(link, bytes, shared)?;
@@ -106,22 +106,24 @@ fn take_frames(
 }
 
 fn take_frame(link: &Arc<Link>, bytes: Bytes, shared: &Arc<Shared>) -> Result<(), DownReason> {
-    let (&kind, _) = bytes.split_first().ok_or_else(|| malformed(&"an empty frame"))?;
+    let (&kind, _) = bytes.split_first().ok_or_else(|| DownReason::malformed(&"an empty frame"))?;
     if kind != PASS_THROUGH {
         // Neither headers nor fragments were offered, so no peer may send them.
-        return Err(malformed(&format_args!("a frame that starts with {kind}")));
+        return Err(DownReason::malformed(&format_args!("a frame that starts with {kind}")));
     }
     let body = bytes.slice(1..);
     let mut decoder = Decoder::new(&body, &[], &shared.limits.terms);
     let control = match decoder.term_with_version() {
         Ok(term) => Control::parse(term),
-        Err(error) => return Err(malformed(&error)),
+        Err(error) => return Err(DownReason::malformed(&error)),
     };
     let payload = body.slice(decoder.position()..);
     let payload = match payload.first() {
         None => None,
         Some(&VERSION) => Some(RawTerm::new(&payload, shared.no_atoms.clone(), true)),
-        Some(other) => return Err(malformed(&format_args!("a payload that starts with {other}"))),
+        Some(other) => {
+            return Err(DownReason::malformed(&format_args!("a payload that starts with {other}")));
+        }
     };
     match control {
         Ok(control) => {
@@ -133,12 +135,8 @@ fn take_frame(link: &Arc<Link>, bytes: Bytes, shared: &Arc<Shared>) -> Result<()
             tracing::debug!(op, "an unknown control operation was skipped");
             Ok(())
         }
-        Err(error @ ControlError::Malformed(_)) => Err(malformed(&error)),
+        Err(error @ ControlError::Malformed(_)) => Err(DownReason::malformed(&error)),
     }
-}
-
-fn malformed(error: &dyn std::fmt::Display) -> DownReason {
-    DownReason::Malformed(error.to_string())
 }
 
 impl ReadHalf {

@@ -279,7 +279,7 @@ impl Site<'_> {
                 self.link.refused_payload(&error);
                 Ok(None)
             }
-            Err(error) => Err(DownReason::Malformed(format!("a message: {error}"))),
+            Err(error) => Err(DownReason::malformed(&format_args!("a message: {error}"))),
         }
     }
 

@@ -151,7 +151,7 @@ fn refuse(error: &DecodeError, link: &WeakLink) {
     let Some(link) = link.upgrade() else { return };
     link.refused_payload(error);
     if !error.is_limit() {
-        link.close(DownReason::Malformed(format!("a message: {error}")));
+        link.close(DownReason::malformed(&format_args!("a message: {error}")));
     }
 }
 
