@@ -203,6 +203,24 @@ async fn links_unlinks_and_spawns_are_answered_in_the_form_the_peer_takes() -> R
 }
 
 #[tokio::test]
+async fn a_peer_is_sent_no_operation_that_it_does_not_know() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.node("rust")?.start().await?;
+    let me = "raw@127.0.0.1";
+    let flags = Flags::OFFERED.without(Flags::ALIAS);
+    let mut peer = RawPeer::connect(&node, me, &world.cookie, flags).await?;
+    let alias = Reference::new(Atom::new(me)?, 7, &[1, 2, 3])?;
+    // It has no aliases, so this is a message to one that is not.
+    node.send(alias.clone(), term!(lost)).await?;
+    node.try_send(alias, term!(lost))?;
+    node.send(("sink", &me.parse()?), term!(kept)).await?;
+    let (control, payload) = read(&peer.receive().await?.unwrap());
+    assert_eq!(control.as_tuple().unwrap()[0], Term::Int(6), "{control}");
+    assert_eq!(payload, Some(term!(kept)));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_call_with_a_tag_of_any_shape_gets_it_back() -> Result<()> {
     let world = World::new().await?;
     let node = world.node("rust")?.start().await?;

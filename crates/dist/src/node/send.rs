@@ -6,6 +6,7 @@ use etf::{Atom, Pid, Reference, Term};
 
 use super::{Node, Shared};
 use crate::error::SendError;
+use crate::flags::Flags;
 use crate::link::{Link, Refused};
 use crate::name::NodeName;
 use crate::process::{Body, Envelope, Inner};
@@ -112,12 +113,17 @@ pub(crate) enum Receiver {
 }
 
 impl Receiver {
-    fn control(self, from: &Pid, link: &Link) -> Term {
-        match self {
+    /// The control message in front of a message to this receiver. `None` for an alias when the
+    /// peer knows none (OTP 23): then it has none either, and would disconnect.
+    fn control(self, from: &Pid, link: &Link) -> Option<Term> {
+        Some(match self {
             Self::Pid(pid) => Control::send(from.clone(), pid, link.flags),
             Self::Name(name) => Control::reg_send(from.clone(), name),
-            Self::Alias(alias) => Control::alias_send(from.clone(), alias, link.flags),
-        }
+            Self::Alias(alias) if link.flags.contains(Flags::ALIAS) => {
+                Control::alias_send(from.clone(), alias, link.flags)
+            }
+            Self::Alias(_) => return None,
+        })
     }
 
     /// As a monitor names it; nobody monitors an alias.
@@ -149,7 +155,8 @@ impl Shared {
             Ok(link) => link,
             Err(source) => return Err(SendError::Connect { node, source }),
         };
-        let bytes = link.frame(&receiver.control(from, &link), Some(&message))?;
+        let Some(control) = receiver.control(from, &link) else { return Ok(()) };
+        let bytes = link.frame(&control, Some(&message))?;
         let sent = link.outbox.send(bytes).await;
         sent.map_err(|refused| refused.into_error(node))
     }
@@ -170,7 +177,8 @@ impl Shared {
         let Some(link) = self.links.link(node.as_str()) else {
             return Err(SendError::NotConnected(node));
         };
-        let bytes = link.frame(&receiver.control(from, &link), Some(&message))?;
+        let Some(control) = receiver.control(from, &link) else { return Ok(()) };
+        let bytes = link.frame(&control, Some(&message))?;
         link.outbox.try_send(bytes).map_err(|refused| refused.into_error(node))
     }
 
