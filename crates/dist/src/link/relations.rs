@@ -95,6 +95,11 @@ impl Relations {
         counts.of.keys().copied().collect()
     }
 
+    /// Whether the link is lost: what is to be told of that has been, or is about to be.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lock().lost
+    }
+
     /// How many relations there are.
     pub(crate) fn len(&self) -> usize {
         self.lock().total

@@ -163,9 +163,8 @@ impl Shared {
                 Ok(call)
             }
             Way::There(node, receiver) => {
-                let (link, relation) = self.relation_to(&node).await?;
                 let watched = receiver.into_pid_or_name();
-                let call = self.wait(Some(relation), watched.clone());
+                let (link, call) = self.wait_for(&node, watched.clone()).await?;
                 if let Some(watched) = watched {
                     let own = self.self_pid.clone();
                     let control = Control::monitor(own, watched, call.reference.clone());
@@ -188,8 +187,7 @@ impl Shared {
         (module, function): (Atom, Atom),
         arguments: Vec<Term>,
     ) -> Result<Call, SendError> {
-        let (link, relation) = self.relation_to(node).await?;
-        let call = self.wait(Some(relation), None);
+        let (link, call) = self.wait_for(node, None).await?;
         let control = Control::spawn_request(
             call.reference.clone(),
             self.self_pid.clone(),
@@ -225,17 +223,27 @@ impl Shared {
         reference.is_some_and(|tag| self.answer_call(&tag, Body::Term(message)).is_ok())
     }
 
-    async fn relation_to(
+    /// A call to a process of another node.
+    async fn wait_for(
         self: &Arc<Self>,
         node: &NodeName,
-    ) -> Result<(Arc<Link>, Relation), SendError> {
+        watched: Option<PidOrName>,
+    ) -> Result<(Arc<Link>, Call), SendError> {
         let failed = |source| SendError::Connect { node: node.clone(), source };
         let link = self.connect(node).await.map_err(failed)?;
-        match Relation::new(&link, self.self_id) {
-            Ok(relation) => Ok((link, relation)),
-            Err(NoRelation::Lost | NoRelation::Ended) => Err(SendError::LinkDown(node.clone())),
-            Err(NoRelation::TooMany) => Err(SendError::Busy(node.clone())),
+        let relation = match Relation::new(&link, self.self_id) {
+            Ok(relation) => relation,
+            Err(NoRelation::Lost | NoRelation::Ended) => {
+                return Err(SendError::LinkDown(node.clone()));
+            }
+            Err(NoRelation::TooMany) => return Err(SendError::Busy(node.clone())),
+        };
+        let call = self.wait(Some(relation), watched);
+        // Those who wait when the link is lost are told; this one may have come just too late.
+        if link.relations.is_lost() {
+            return Err(SendError::LinkDown(node.clone()));
         }
+        Ok((link, call))
     }
 
     fn wait(self: &Arc<Self>, relation: Option<Relation>, watched: Option<PidOrName>) -> Call {
