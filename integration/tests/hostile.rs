@@ -3,7 +3,7 @@
 use anyhow::Result;
 use bytes::Bytes;
 use dist::etf::{self, Atom, Encoder, Pid, Reference, Term, term};
-use dist::{DownReason, Flags, NodeEvent};
+use dist::{DownReason, ErpcError, Flags, NodeEvent, RpcError};
 use integration::{RawPeer, SOON, World, event, eventually, name_of, unique};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -207,12 +207,14 @@ async fn a_peer_is_sent_no_operation_that_it_does_not_know() -> Result<()> {
     let world = World::new().await?;
     let node = world.node("rust")?.start().await?;
     let me = "raw@127.0.0.1";
-    let flags = Flags::OFFERED.without(Flags::ALIAS);
+    let flags = Flags::OFFERED.without(Flags::ALIAS).without(Flags::SPAWN);
     let mut peer = RawPeer::connect(&node, me, &world.cookie, flags).await?;
     let alias = Reference::new(Atom::new(me)?, 7, &[1, 2, 3])?;
     // It has no aliases, so this is a message to one that is not.
     node.send(alias.clone(), term!(lost)).await?;
     node.try_send(alias, term!(lost))?;
+    let refused = node.rpc(&me.parse()?, "erlang", "node", vec![], SOON).await;
+    assert!(matches!(refused, Err(RpcError::Erpc(ErpcError::NotSupported))), "{refused:?}");
     node.send(("sink", &me.parse()?), term!(kept)).await?;
     let (control, payload) = read(&peer.receive().await?.unwrap());
     assert_eq!(control.as_tuple().unwrap()[0], Term::Int(6), "{control}");

@@ -12,6 +12,7 @@ use tokio::sync::oneshot;
 
 use super::{Destination, Shared, Way};
 use crate::error::SendError;
+use crate::flags::Flags;
 use crate::link::{Link, NoRelation, Relation};
 use crate::name::NodeName;
 use crate::process::Body;
@@ -188,6 +189,11 @@ impl Shared {
         arguments: Vec<Term>,
     ) -> Result<Call, SendError> {
         let (link, call) = self.wait_for(node, None).await?;
+        if !link.flags.contains(Flags::SPAWN) {
+            // As OTP does: such a peer would disconnect.
+            self.calls.end(&call.reference, Answer::NotSpawned(Atom::from_static("notsup")));
+            return Ok(call);
+        }
         let control = Control::spawn_request(
             call.reference.clone(),
             self.self_pid.clone(),
