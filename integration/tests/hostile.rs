@@ -223,6 +223,26 @@ async fn a_peer_is_sent_no_operation_that_it_does_not_know() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_pid_of_an_earlier_incarnation_is_dead_and_never_linked_with() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.node("rust")?.start().await?;
+    let me = "raw@127.0.0.1";
+    let mut peer = RawPeer::connect(&node, me, &world.cookie, Flags::OFFERED).await?;
+    let mut process = node.process()?;
+    let Term::Pid(old) = pid(me, 1, 6) else { unreachable!() };
+    process.link(&old).await;
+    let exit = process.recv().await.unwrap().term;
+    assert_eq!(exit, term!({(Term::atom("EXIT")), (Term::Pid(old.clone())), noproc}));
+    process.unlink(&old).await;
+    drop(process);
+    // OTP disconnects on EXIT and UNLINK_ID for such a pid.
+    node.send(("sink", &me.parse()?), term!(last)).await?;
+    let (control, _) = read(&peer.receive().await?.unwrap());
+    assert_eq!(control.as_tuple().unwrap()[0], Term::Int(6), "{control}");
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_call_with_a_tag_of_any_shape_gets_it_back() -> Result<()> {
     let world = World::new().await?;
     let node = world.node("rust")?.start().await?;

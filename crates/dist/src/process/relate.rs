@@ -32,6 +32,12 @@ impl Process {
             shared.exit_signal(inner, pid, Term::atom("noconnection"), ExitKind::Sent);
             return;
         };
+        if pid.creation != link.peer.creation {
+            // Of an earlier incarnation, so dead. The end of a link with it, or an unlink, would
+            // cost the connection.
+            shared.exit_signal(inner, pid, Term::atom("noproc"), ExitKind::Sent);
+            return;
+        }
         match inner.begin_link(pid.clone(), Some(&link)) {
             Ok(BeginLink::New) => {
                 shared.signal(&link, &Control::link(self.pid().clone(), pid.clone()), None).await;
