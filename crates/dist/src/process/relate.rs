@@ -209,10 +209,15 @@ impl Shared {
             return;
         }
         let own = self.processes.ids.pid(inner.id);
-        let linked =
-            self.processes.by_pid(pid).is_some_and(|other| other.linked_by(own, None).is_ok());
-        if !linked {
-            self.exit_signal(inner, pid, Term::atom("noproc"), ExitKind::Linked);
+        let other = self.processes.by_pid(pid);
+        match other.filter(|other| other.linked_by(own.clone(), None).is_ok()) {
+            None => self.exit_signal(inner, pid, Term::atom("noproc"), ExitKind::Linked),
+            // Ours may have ended in between, and have found nobody to tell.
+            Some(other) => {
+                if let Some(reason) = inner.end_reason() {
+                    self.exit_signal(&other, &own, reason, ExitKind::Linked);
+                }
+            }
         }
     }
 
@@ -226,10 +231,14 @@ impl Shared {
         to: &PidOrName,
     ) -> Option<&'static str> {
         inner.begin_monitor(reference.clone(), what, None).ok()?;
-        let watched = self.find(to).is_some_and(|process| {
+        let watched = self.find(to).filter(|process| {
             process.monitored_by(own.clone(), reference.clone(), to.clone(), None).is_ok()
         });
-        if watched {
+        if let Some(watched) = watched {
+            // Ours may have ended in between, and have found no monitor to take away.
+            if inner.end_reason().is_some() {
+                watched.demonitored(reference);
+            }
             return None;
         }
         inner.end_monitor(reference).map(|_| "noproc")

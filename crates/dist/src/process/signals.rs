@@ -41,7 +41,10 @@ impl Shared {
         match process.alias_mode(alias) {
             None => return false,
             Some(AliasMode::ReplyDemonitor) => {
-                self.end_alias(&process, alias);
+                if !self.end_alias(&process, alias) {
+                    // Another message was first.
+                    return false;
+                }
                 self.demonitor(&process, alias);
             }
             Some(AliasMode::ExplicitUnalias | AliasMode::Demonitor) => {}

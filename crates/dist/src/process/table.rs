@@ -80,9 +80,12 @@ impl Processes {
         process.map(|process| process.set_name(None)).is_some()
     }
 
-    /// Makes an alias known.
+    /// Makes an alias known, unless its process was taken out meanwhile.
     pub(crate) fn add_alias(&self, alias: Reference, process: ProcessId) {
-        self.write().by_alias.insert(alias, process);
+        let mut tables = self.write();
+        if tables.by_id.contains_key(&process) {
+            tables.by_alias.insert(alias, process);
+        }
     }
 
     /// Forgets an alias.
@@ -171,6 +174,8 @@ mod tests {
         assert!(Arc::ptr_eq(&processes.by_name(&name).unwrap(), &process));
         assert!(Arc::ptr_eq(&processes.by_alias(&alias).unwrap(), &process));
         processes.remove(&process, [alias.clone()].iter());
+        // One that comes too late stays with nobody.
+        processes.add_alias(alias.clone(), process.id);
         assert!(processes.by_pid(&pid).is_none());
         assert!(processes.by_name(&name).is_none());
         assert!(processes.by_alias(&alias).is_none());
