@@ -451,3 +451,27 @@ async fn rust_processes_among_themselves() -> Result<()> {
     assert_eq!(node.counts().aliases, 0);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_selective_receive_passes_over_any_number_of_messages() -> Result<()> {
+    let world = World::without_epmd()?;
+    let node = world.node("rust")?.start().await?;
+    let mut process = node.process()?;
+    // Enough that a step for each pair of them would not end.
+    for n in 0..200_000 {
+        node.send(process.pid(), Term::Int(n)).await?;
+    }
+    for wanted in [199_999, 100_000, 199_998, 0] {
+        let got = process
+            .receive(|message| match message.term {
+                Term::Int(n) if n == wanted => Ok(n),
+                _ => Err(message),
+            })
+            .await;
+        assert_eq!(got, Some(wanted));
+    }
+    for next in [1, 2, 3] {
+        assert_eq!(process.recv().await.context("a message")?.term, Term::Int(next));
+    }
+    Ok(())
+}

@@ -43,6 +43,11 @@ pub struct Message {
     size: usize,
 }
 
+impl Message {
+    /// What stands where a message was, while a selective receive looks at it.
+    const PLACEHOLDER: Self = Self { from: None, term: Term::NIL, size: 0 };
+}
+
 impl Process {
     /// The handle of a process that lives as long as the handle does.
     pub(crate) fn alone(inner: Arc<Inner>, shared: Arc<Shared>) -> Self {
@@ -93,21 +98,30 @@ impl Process {
         if self.inner.end_reason().is_some() {
             return None;
         }
-        let mut at = 0;
+        // Those that were read over stay where they are while they are looked at: to take each out
+        // and put it back would be quadratic in their number.
+        for at in 0..self.skipped.len() {
+            let Some(place) = self.skipped.get_mut(at) else { break };
+            let size = place.size;
+            match wanted(std::mem::replace(place, Message::PLACEHOLDER)) {
+                Ok(taken) => {
+                    self.skipped.remove(at);
+                    self.inner.queue.release(size);
+                    return Some(taken);
+                }
+                Err(message) => *place = message,
+            }
+        }
         loop {
-            let message = match self.skipped.remove(at) {
-                Some(message) => message,
-                None => self.next().await?,
-            };
+            let message = self.next().await?;
             let size = message.size;
             match wanted(message) {
                 Ok(taken) => {
                     self.inner.queue.release(size);
                     return Some(taken);
                 }
-                Err(message) => self.skipped.insert(at, message),
+                Err(message) => self.skipped.push_back(message),
             }
-            at += 1;
         }
     }
 
