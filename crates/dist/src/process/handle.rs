@@ -140,8 +140,8 @@ impl Process {
         if self.demonitor(reference) {
             return;
         }
-        while let Some(envelope) = self.inner.queue.try_pop() {
-            self.keep(envelope);
+        while let Some((envelope, size)) = self.inner.queue.try_pop() {
+            self.keep(envelope, size);
         }
         let down = |message: &Message| match message.term.as_tuple() {
             Some([down, Term::Reference(of), ..]) => down.is_atom("DOWN") && of == reference,
@@ -174,21 +174,20 @@ impl Process {
     /// The next message that can be read, still counted in the queue.
     async fn next(&mut self) -> Option<Message> {
         loop {
-            let envelope = self.inner.queue.pop().await?;
-            if let Some(message) = self.read(envelope) {
+            let (envelope, size) = self.inner.queue.pop().await?;
+            if let Some(message) = self.read(envelope, size) {
                 return Some(message);
             }
         }
     }
 
-    fn keep(&mut self, envelope: Envelope) {
-        if let Some(message) = self.read(envelope) {
+    fn keep(&mut self, envelope: Envelope, size: usize) {
+        if let Some(message) = self.read(envelope, size) {
             self.skipped.push_back(message);
         }
     }
 
-    fn read(&self, envelope: Envelope) -> Option<Message> {
-        let size = envelope.size();
+    fn read(&self, envelope: Envelope, size: usize) -> Option<Message> {
         let Envelope { from, body } = envelope;
         match body.into_term(&self.shared.limits.terms) {
             Ok(term) => Some(Message { from, term, size }),

@@ -43,7 +43,8 @@ pub(crate) struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    messages: VecDeque<Envelope>,
+    /// Each with what it counts.
+    messages: VecDeque<(Envelope, usize)>,
     /// Messages and bytes that were not released yet.
     count: usize,
     bytes: usize,
@@ -65,31 +66,32 @@ impl Queue {
     /// # Errors
     /// [`Overflow`] when the message would take the queue over one of its limits.
     pub(crate) fn push(&self, envelope: Envelope) -> Result<(), Overflow> {
+        let size = envelope.size();
         let mut state = self.lock();
         if state.closed {
             return Ok(());
         }
-        let bytes = state.bytes.saturating_add(envelope.size());
+        let bytes = state.bytes.saturating_add(size);
         if state.count >= self.most_messages || bytes > self.most_bytes {
             return Err(Overflow);
         }
         state.bytes = bytes;
         state.count += 1;
-        state.messages.push_back(envelope);
+        state.messages.push_back((envelope, size));
         drop(state);
         self.arrived.notify_one();
         Ok(())
     }
 
-    /// The next message, waiting for it; `None` when the queue was closed. Cancelling loses none.
+    /// The next message and what it counts, waiting for it; `None` when the queue was closed. Cancelling loses none.
     ///
     /// It counts against the limits until [`Queue::release`] is told its size: a message that a
     /// selective receive has read over is still there.
-    pub(crate) async fn pop(&self) -> Option<Envelope> {
+    pub(crate) async fn pop(&self) -> Option<(Envelope, usize)> {
         loop {
             let arrived = self.arrived.notified();
-            if let Some(envelope) = self.try_pop() {
-                return Some(envelope);
+            if let Some(message) = self.try_pop() {
+                return Some(message);
             }
             if self.lock().closed {
                 return None;
@@ -99,14 +101,14 @@ impl Queue {
     }
 
     /// The next message, if there is one.
-    pub(crate) fn try_pop(&self) -> Option<Envelope> {
+    pub(crate) fn try_pop(&self) -> Option<(Envelope, usize)> {
         let mut state = self.lock();
-        let envelope = state.messages.pop_front()?;
+        let message = state.messages.pop_front()?;
         if state.messages.is_empty() {
             // A burst must not be paid for until the process ends.
             state.messages.shrink_to(64);
         }
-        Some(envelope)
+        Some(message)
     }
 
     /// A message of this size has left the mailbox.
@@ -157,17 +159,54 @@ fn refuse(error: &DecodeError, link: &WeakLink) {
 
 impl Envelope {
     /// What it counts, in bytes as retained.
-    pub(crate) fn size(&self) -> usize {
+    fn size(&self) -> usize {
         OVERHEAD
             + match &self.body {
                 Body::Encoded(raw, _) => raw.len(),
-                Body::Term(_) => 0,
+                Body::Term(term) => heap(term),
             }
     }
 }
 
+/// What a term holds beside itself, in bytes: each binary counts in full, whoever else holds it.
+fn heap(term: &Term) -> usize {
+    let elements = |count: usize| count.saturating_mul(size_of::<Term>());
+    let mut size = 0_usize;
+    // What is left to be looked at: a term of this node may be nested deeper than the stack is.
+    let mut rest = Vec::new();
+    let mut next = Some(term);
+    while let Some(term) = next {
+        let held = match term {
+            Term::Binary(bytes) => bytes.len(),
+            Term::BitBinary(bits) => bits.data().len(),
+            Term::BigInt(number) => usize::try_from(number.bits() / 8).unwrap_or(usize::MAX),
+            Term::Fun(fun) => fun.as_bytes().len(),
+            Term::Export(export) => export.as_bytes().len(),
+            Term::Record(record) => record.as_bytes().len(),
+            Term::List(items) | Term::Tuple(items) => {
+                rest.extend(items);
+                elements(items.len())
+            }
+            Term::ImproperList(list) => {
+                rest.extend(list.items());
+                rest.push(list.tail());
+                elements(list.items().len() + 1)
+            }
+            Term::Map(map) => {
+                rest.extend(map.iter().flat_map(|(key, value)| [key, value]));
+                elements(map.len().saturating_mul(2))
+            }
+            _ => 0,
+        };
+        size = size.saturating_add(held);
+        next = rest.pop();
+    }
+    size
+}
+
 #[cfg(test)]
 mod tests {
+    use etf::term;
     use futures::FutureExt;
 
     use super::*;
@@ -177,8 +216,8 @@ mod tests {
     }
 
     async fn pop(queue: &Queue) -> i64 {
-        let envelope = queue.pop().await.unwrap();
-        queue.release(envelope.size());
+        let (envelope, size) = queue.pop().await.unwrap();
+        queue.release(size);
         match envelope.body {
             Body::Term(Term::Int(n)) => n,
             other => panic!("{other:?}"),
@@ -208,6 +247,30 @@ mod tests {
         queue.push(message(1)).unwrap();
         queue.push(message(2)).unwrap();
         assert_eq!(queue.push(message(3)), Err(Overflow));
+    }
+
+    #[tokio::test]
+    async fn a_term_of_this_node_counts_what_it_holds() {
+        let kilobyte = Term::from(&[0_u8; 1024][..]);
+        let queue = Queue::new(10, 5 * 1024);
+        let nested = term!({[(kilobyte.clone())], {(kilobyte.clone())}});
+        let map = term!(#{1 => (kilobyte.clone())});
+        for term in [kilobyte, nested, map] {
+            queue.push(Envelope { from: None, body: Body::Term(term) }).unwrap();
+        }
+        let more = || Envelope { from: None, body: Body::Term(Term::from(&[0_u8; 1024][..])) };
+        assert_eq!(queue.push(more()), Err(Overflow));
+        for _ in 0..3 {
+            let (_, size) = queue.pop().await.unwrap();
+            queue.release(size);
+        }
+        assert_eq!(queue.lock().bytes, 0);
+        queue.push(more()).unwrap();
+        let mut deep = Term::NIL;
+        for _ in 0..100 {
+            deep = Term::List(vec![deep]);
+        }
+        assert_eq!(heap(&deep), 100 * size_of::<Term>());
     }
 
     #[tokio::test]
