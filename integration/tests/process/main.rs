@@ -269,10 +269,8 @@ async fn a_thousand_links_are_cut_by_the_death_of_the_beam_node() -> Result<()> 
     let mut beam = world.beam("n").await?;
     let node = world.node("rust")?.start().await?;
     let (told, mut telling) = tokio::sync::mpsc::unbounded_channel();
-    let spawner = format!(
-        "register(spawner, spawn(fun Loop() -> receive {{From, go}} -> \
-         From ! {{child, spawn(fun() -> receive stop -> ok end end)}}, Loop() end end)), ok"
-    );
+    let spawner = "register(spawner, spawn(fun Loop() -> receive {From, go} -> \
+                   From ! {child, spawn(fun() -> receive stop -> ok end end)}, Loop() end end)), ok";
     beam.eval(spawner).await?;
     let name = name_of(&beam)?;
     for _ in 0..1000 {
