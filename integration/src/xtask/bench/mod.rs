@@ -11,7 +11,6 @@ use std::process::Command;
 use anyhow::{Context, Result};
 use integration::{ElixirNode, MemberOptions, Postgres, World};
 
-use self::row::Row;
 use crate::host::{self, say};
 
 /// Set for the release build of this command, which does the measuring.
