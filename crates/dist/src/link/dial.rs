@@ -68,7 +68,8 @@ pub(crate) async fn dial_dynamic(
 async fn reach(peer: &NodeName, route: &Route) -> Result<Socket, ConnectError> {
     let addresses: Vec<_> = match route.fixed_port {
         Some(port) => {
-            let resolved = lookup_host((peer.host(), port)).await;
+            let resolved = timeout(route.step_time, lookup_host((peer.host(), port))).await;
+            let resolved = resolved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
             resolved.map_err(|error| unresolved(peer, error))?.collect()
         }
         None => {
