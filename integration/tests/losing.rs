@@ -3,8 +3,9 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use dist::etf::Term;
-use dist::{Flags, Node};
+use dist::etf::{Atom, Pid, Term};
+use dist::{AliasMode, Flags, Node};
+use futures::FutureExt;
 use integration::{RawPeer, SOON, World, eventually};
 
 /// Connects a peer that reads nothing, and sends to it until nothing more fits.
@@ -98,4 +99,29 @@ async fn a_process_that_panics_before_it_runs_leaves_nothing_behind() -> Result<
     assert!(pid.is_some_and(|pid| !node.is_alive(&pid)));
     assert_eq!(node.counts().processes, 0);
     Ok(())
+}
+
+#[tokio::test]
+async fn a_link_or_a_monitor_that_is_not_waited_for_is_whole_or_not_there() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.node("rust")?.start().await?;
+    let mut peer = stuck(&world, &node).await?;
+    let process = node.process()?;
+    let pid = Pid { node: Atom::new("raw@127.0.0.1")?, id: 1, serial: 0, creation: 7 };
+    assert!(process.monitor(&pid).now_or_never().is_none(), "the queue is full");
+    assert_eq!(node.counts().relations, 0);
+    let alias = process.monitor_with_alias(&pid, AliasMode::Demonitor);
+    assert!(alias.now_or_never().is_none(), "the queue is full");
+    assert_eq!((node.counts().relations, node.counts().aliases), (0, 0));
+    assert!(process.link(&pid).now_or_never().is_none(), "the queue is full");
+    assert_eq!(node.counts().relations, 1);
+    // The peer hears of the link that there is, and of nothing else.
+    let link = [&[112, 131, 104, 3, 97, 1][..], &[88]].concat();
+    loop {
+        let frame = peer.receive().await?.expect("a frame");
+        if frame.len() < 1 << 20 {
+            assert!(frame.starts_with(&link), "{frame:?}");
+            return Ok(());
+        }
+    }
 }

@@ -111,6 +111,11 @@ impl Link {
                 return;
             }
         };
+        self.answer_frame(bytes);
+    }
+
+    /// As [`Link::answer`], of a frame.
+    pub(crate) fn answer_frame(&self, bytes: Rope) {
         if self.outbox.answer(bytes) == Err(Refused::Busy) {
             self.close(DownReason::NotReading);
         }

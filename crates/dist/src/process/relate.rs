@@ -18,7 +18,8 @@ impl Process {
     /// Links with another process, `erlang:link/1`: when one ends, the other gets an exit signal.
     ///
     /// A process that does not exist, or a node that cannot be reached, is an exit signal from it
-    /// with the reason `noproc` or `noconnection`.
+    /// with the reason `noproc` or `noconnection`. Cancelling while a full queue is waited for makes
+    /// the link all the same.
     pub async fn link(&self, pid: &Pid) {
         let (shared, inner) = self.parts();
         if pid == self.pid() {
@@ -40,7 +41,9 @@ impl Process {
         }
         match inner.begin_link(pid.clone(), Some(&link)) {
             Ok(BeginLink::New) => {
-                shared.signal(&link, &Control::link(self.pid().clone(), pid.clone()), None).await;
+                let control = Control::link(self.pid().clone(), pid.clone());
+                // A process that ended meanwhile has told the end of the link.
+                shared.surely(&link, &control, || inner.end_reason().is_none()).await;
             }
             Ok(BeginLink::Already) | Err(NoRelation::Ended) => {}
             Err(NoRelation::Lost | NoRelation::TooMany) => {
@@ -64,7 +67,7 @@ impl Process {
             } else {
                 Control::unlink(from, pid.clone())
             };
-            shared.signal(&link, &control, None).await;
+            shared.surely(&link, &control, || true).await;
         } else if let Some(other) = shared.processes.by_pid(pid) {
             other.unlinked_from(self.pid());
         }
@@ -74,7 +77,7 @@ impl Process {
     /// `{'DOWN', Ref, process, Pid | {Name, Node}, Reason}`.
     ///
     /// A process that does not exist, or a node that cannot be reached, is such a message too, with
-    /// the reason `noproc` or `noconnection`.
+    /// the reason `noproc` or `noconnection`. Cancelling monitors nothing.
     pub async fn monitor(&self, target: impl Into<Destination>) -> Reference {
         let reference = self.parts().0.processes.ids.reference();
         self.monitor_as(reference.clone(), target.into()).await;
@@ -158,6 +161,11 @@ impl Process {
     async fn monitor_as(&self, reference: Reference, target: Destination) {
         let (shared, inner) = self.parts();
         let Some((what, to, node)) = shared.watched(target) else { return };
+        // Who does not wait to the end never learns the reference.
+        let undo = Undo(Some(|| {
+            inner.end_monitor(&reference);
+            shared.end_alias(inner, &reference);
+        }));
         let reason = match node {
             None => shared.monitor_here(inner, self.pid(), &reference, what.clone(), &to),
             Some(node) => match shared.connect(&node).await {
@@ -175,9 +183,28 @@ impl Process {
                 },
             },
         };
+        undo.keep();
         if let Some(reason) = reason {
             shared.end_alias(inner, &reference);
             shared.deliver_term(inner, None, what.down(reference, Term::atom(reason)));
+        }
+    }
+}
+
+/// What is done when a future is dropped before it comes to its end.
+struct Undo<F: FnOnce()>(Option<F>);
+
+impl<F: FnOnce()> Undo<F> {
+    /// The end was reached.
+    fn keep(mut self) {
+        self.0 = None;
+    }
+}
+
+impl<F: FnOnce()> Drop for Undo<F> {
+    fn drop(&mut self) {
+        if let Some(undo) = self.0.take() {
+            undo();
         }
     }
 }
@@ -195,6 +222,28 @@ impl Shared {
             Ok(bytes) => drop(link.outbox.send(bytes).await),
             Err(error) => tracing::warn!(%error, "a signal could not be encoded"),
         }
+    }
+
+    /// Sends what a process has noted of its own accord, if `still` it is to be: when the wait for
+    /// room is cut off, at once and out of the node's reserve, or the two sides would not know the
+    /// same.
+    async fn surely(&self, link: &Link, control: &Term, still: impl Fn() -> bool) {
+        let bytes = match link.frame(control, None) {
+            Ok(bytes) => bytes,
+            Err(error) => {
+                tracing::warn!(%error, "a signal could not be encoded");
+                return;
+            }
+        };
+        let at_once = bytes.clone();
+        let undo = Undo(Some(|| {
+            if still() {
+                link.answer_frame(at_once);
+            }
+        }));
+        // A link that goes down meanwhile has told everybody by itself.
+        let _ = link.outbox.send_if(bytes, &still).await;
+        undo.keep();
     }
 
     /// The link to a pid's node, dialled if need be.
