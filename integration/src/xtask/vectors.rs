@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context, ensure};
 
-/// Writes crates/etf/tests/vectors/otp<release>.txt with the OTP that is installed.
+/// Writes `crates/etf/tests/vectors/otp<release>.txt` with the OTP that is installed.
 pub fn run() -> anyhow::Result<()> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"))
         .parent()
