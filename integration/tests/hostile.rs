@@ -243,6 +243,28 @@ async fn a_pid_of_an_earlier_incarnation_is_dead_and_never_linked_with() -> Resu
 }
 
 #[tokio::test]
+async fn a_long_reason_of_an_exit_does_not_cost_the_link() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.node("rust")?.start().await?;
+    let me = "raw@127.0.0.1";
+    let mut peer = RawPeer::connect(&node, me, &world.cookie, Flags::OFFERED).await?;
+    let process = node.process()?;
+    let us = Term::Pid(process.pid().clone());
+    peer.send(&frame(&term!({1, (pid(me, 1, 7)), (us.clone())}), None)).await?;
+    peer.send(&frame(&term!({19, (pid(me, 1, 7)), (us), (reference(me, 1))}), None)).await?;
+    eventually(SOON, "a link and a monitor", async || node.counts().relations == 2).await?;
+    // Longer than all that may wait for a peer that does not read.
+    let reason = Term::from(vec![Term::from(&[7_u8; 9 << 20][..])]);
+    process.stop(&dist::Exit(reason.clone()));
+    for _ in ["the monitor", "the link"] {
+        let (_, payload) = read(&peer.receive().await?.expect("the link is there"));
+        assert!(payload.as_ref() == Some(&reason), "another reason");
+    }
+    assert!(node.is_connected(&me.parse()?));
+    Ok(())
+}
+
+#[tokio::test]
 async fn a_call_with_a_tag_of_any_shape_gets_it_back() -> Result<()> {
     let world = World::new().await?;
     let node = world.node("rust")?.start().await?;

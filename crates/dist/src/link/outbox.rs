@@ -12,6 +12,9 @@ use std::sync::{Mutex, PoisonError};
 use etf::Rope;
 use tokio::sync::{Notify, Semaphore};
 
+/// Of this many answers, however long, the peer has to have read one.
+const SHARES: usize = 16;
+
 /// The queue of one link.
 #[derive(Debug)]
 pub(crate) struct Outbox {
@@ -132,7 +135,8 @@ impl Outbox {
     /// # Errors
     /// [`Refused::Busy`] when the reserve is used up: the link has to be closed then.
     pub(crate) fn answer(&self, bytes: Rope) -> Result<(), Refused> {
-        let size = bytes.len();
+        // A long reason of an exit says nothing about whether the peer reads: it counts as a share.
+        let size = bytes.len().min(self.reserve.div_ceil(SHARES));
         let mut state = self.lock();
         if state.phase != Phase::Open {
             return Err(Refused::Closed);
@@ -295,13 +299,27 @@ mod tests {
 
     #[tokio::test]
     async fn answers_do_not_wait_for_messages_but_have_a_bound_of_their_own() {
-        let outbox = Outbox::new(10, 10);
+        let outbox = Outbox::new(10, 160);
         outbox.send(rope(10)).await.unwrap();
-        outbox.answer(rope(6)).unwrap();
-        assert_eq!(outbox.answer(rope(6)), Err(Refused::Busy));
+        for _ in 0..20 {
+            outbox.answer(rope(8)).unwrap();
+        }
+        assert_eq!(outbox.answer(rope(8)), Err(Refused::Busy));
         let batch = outbox.next().await.unwrap();
         outbox.written(&batch.frames);
-        assert_eq!(outbox.answer(rope(6)), Ok(()));
+        assert_eq!(outbox.answer(rope(8)), Ok(()));
+    }
+
+    #[tokio::test]
+    async fn an_answer_longer_than_the_bound_passes_but_not_any_number_of_them() {
+        let outbox = Outbox::new(10, 160);
+        for _ in 0..SHARES {
+            outbox.answer(rope(1000)).unwrap();
+        }
+        assert_eq!(outbox.answer(rope(1000)), Err(Refused::Busy));
+        let batch = outbox.next().await.unwrap();
+        outbox.written(&batch.frames);
+        assert_eq!(outbox.answer(rope(1000)), Ok(()));
     }
 
     #[tokio::test]

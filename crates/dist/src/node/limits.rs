@@ -10,7 +10,7 @@ pub struct Limits {
     /// `+zdbbl`). A longer message counts as this much.
     pub queue_bytes: u32,
     /// What may wait of the node's own answers to one peer, in bytes (8 MiB). Over it the link is
-    /// closed.
+    /// closed. One that is longer than a sixteenth, as the reason of an exit may be, counts as that.
     pub reserve_bytes: usize,
     /// How many messages a mailbox holds (1,000,000). Over it its process is ended.
     pub mailbox_messages: usize,
