@@ -4,6 +4,8 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
+use bytes::Bytes;
+use dist::etf::{Decoder, Encoder, Limits, Term};
 use dist::handshake::{Established, Initiator, Local, Packets, Prefix, StatusOutcome};
 use dist::{Cookie, Flags, Node, NodeName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -118,6 +120,37 @@ impl RawPeer {
         while self.receive().await?.is_some() {}
         Ok(())
     }
+}
+
+/// A frame of a control tuple and maybe a payload, without a distribution header.
+///
+/// # Panics
+/// When a term has no external form.
+pub fn frame(control: &Term, payload: Option<&Term>) -> Vec<u8> {
+    let mut encoder = Encoder::new();
+    encoder.bytes(&[112]);
+    encoder.version();
+    encoder.term(control).expect("a control tuple");
+    if let Some(payload) = payload {
+        encoder.version();
+        encoder.term(payload).expect("a payload");
+    }
+    encoder.finish().into_bytes().to_vec()
+}
+
+/// The control tuple and the payload of a frame.
+///
+/// # Errors
+/// When it is not in the form of [`frame`].
+pub fn read(frame: &[u8]) -> Result<(Term, Option<Term>)> {
+    let (first, rest) = frame.split_first().context("an empty frame")?;
+    ensure!(*first == 112, "the frame starts with {first}");
+    let bytes = Bytes::copy_from_slice(rest);
+    let limits = Limits::default();
+    let mut decoder = Decoder::new(&bytes, &[], &limits);
+    let control = decoder.term_with_version()?;
+    let payload = if decoder.is_empty() { None } else { Some(decoder.term_with_version()?) };
+    Ok((control, payload))
 }
 
 async fn packet(stream: &mut TcpStream, packets: &mut Packets) -> Result<Vec<u8>> {

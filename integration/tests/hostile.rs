@@ -1,25 +1,12 @@
 //! Peers that send what no node sends: their own link pays for it, nobody else does.
 
 use anyhow::Result;
-use bytes::Bytes;
-use dist::etf::{self, Atom, Encoder, Pid, Reference, Term, term};
+use dist::etf::{Atom, Pid, Reference, Term, term};
 use dist::{DownReason, ErpcError, Flags, NodeEvent, RpcError};
+use integration::raw_peer::{frame, read};
 use integration::{RawPeer, SOON, World, event, eventually, name_of, unique};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
-
-/// A frame of a control tuple and maybe a payload.
-fn frame(control: &Term, payload: Option<&Term>) -> Vec<u8> {
-    let mut encoder = Encoder::new();
-    encoder.bytes(&[112]);
-    encoder.version();
-    encoder.term(control).unwrap();
-    if let Some(payload) = payload {
-        encoder.version();
-        encoder.term(payload).unwrap();
-    }
-    encoder.finish().into_bytes().to_vec()
-}
 
 fn pid(node: &str, id: u32, creation: u32) -> Term {
     Term::Pid(Pid { node: Atom::new(node).unwrap(), id, serial: 0, creation })
@@ -27,17 +14,6 @@ fn pid(node: &str, id: u32, creation: u32) -> Term {
 
 fn reference(node: &str, n: u32) -> Term {
     Term::Reference(Reference::new(Atom::new(node).unwrap(), 7, &[n, 0, 0]).unwrap())
-}
-
-/// What a node answers, as a control tuple and a payload.
-fn read(frame: &[u8]) -> (Term, Option<Term>) {
-    assert_eq!(frame[0], 112);
-    let bytes = Bytes::copy_from_slice(&frame[1..]);
-    let limits = etf::Limits::default();
-    let mut decoder = etf::Decoder::new(&bytes, &[], &limits);
-    let control = decoder.term_with_version().unwrap();
-    let payload = (!decoder.is_empty()).then(|| decoder.term_with_version().unwrap());
-    (control, payload)
 }
 
 #[tokio::test]
@@ -145,7 +121,7 @@ async fn what_is_unknown_or_for_nobody_is_skipped_and_counted() -> Result<()> {
     }
     // What comes back first is the answer to this, so nothing above was answered.
     peer.send(&frame(&term!({19, (pid(me, 1, 7)), nobody, (reference(me, 2))}), None)).await?;
-    let (control, payload) = read(&peer.receive().await?.unwrap());
+    let (control, payload) = read(&peer.receive().await?.unwrap())?;
     assert_eq!(control, term!({28, nobody, (pid(me, 1, 7)), (reference(me, 2))}));
     assert_eq!(payload, Some(Term::atom("noproc")));
     let counters = node.link_counters(&me.parse()?).unwrap();
@@ -179,20 +155,20 @@ async fn links_unlinks_and_spawns_are_answered_in_the_form_the_peer_takes() -> R
     ] {
         let mut peer = RawPeer::connect(&node, me, &world.cookie, flags).await?;
         peer.send(&frame(&term!({1, (mine.clone()), (dead.clone())}), None)).await?;
-        assert_eq!(read(&peer.receive().await?.unwrap()), exit);
+        assert_eq!(read(&peer.receive().await?.unwrap())?, exit);
         peer.send(&frame(&term!({19, (mine.clone()), (dead.clone()), (reference(me, 1))}), None))
             .await?;
-        assert_eq!(read(&peer.receive().await?.unwrap()), down);
+        assert_eq!(read(&peer.receive().await?.unwrap())?, down);
         let id = Term::from(u64::MAX);
         peer.send(&frame(&term!({35, (id.clone()), (mine.clone()), (dead.clone())}), None)).await?;
         let ack = term!({36, (id), (dead.clone()), (mine.clone())});
-        assert_eq!(read(&peer.receive().await?.unwrap()), (ack, None));
+        assert_eq!(read(&peer.receive().await?.unwrap())?, (ack, None));
         let spawn = term!({29, (reference(me, 5)), (mine.clone()), (mine.clone()), {erlang, node, 0}, [monitor]});
         peer.send(&frame(&spawn, Some(&term!([])))).await?;
-        let (reply, _) = read(&peer.receive().await?.unwrap());
+        let (reply, _) = read(&peer.receive().await?.unwrap())?;
         let spawned = reply.as_tuple().unwrap()[4].as_pid().unwrap().clone();
         assert_eq!(reply, term!({31, (reference(me, 5)), (mine.clone()), 2, (&spawned)}));
-        let (end, reason) = read(&peer.receive().await?.unwrap());
+        let (end, reason) = read(&peer.receive().await?.unwrap())?;
         let fields = end.as_tuple().unwrap();
         assert_eq!(fields[1..4], [Term::Pid(spawned), mine.clone(), reference(me, 5)]);
         assert!(reason.or_else(|| fields.get(4).cloned()).unwrap().is_atom("normal"));
@@ -216,7 +192,7 @@ async fn a_peer_is_sent_no_operation_that_it_does_not_know() -> Result<()> {
     let refused = node.rpc(&me.parse()?, "erlang", "node", vec![], SOON).await;
     assert!(matches!(refused, Err(RpcError::Erpc(ErpcError::NotSupported))), "{refused:?}");
     node.send(("sink", &me.parse()?), term!(kept)).await?;
-    let (control, payload) = read(&peer.receive().await?.unwrap());
+    let (control, payload) = read(&peer.receive().await?.unwrap())?;
     assert_eq!(control.as_tuple().unwrap()[0], Term::Int(6), "{control}");
     assert_eq!(payload, Some(term!(kept)));
     Ok(())
@@ -237,7 +213,7 @@ async fn a_pid_of_an_earlier_incarnation_is_dead_and_never_linked_with() -> Resu
     drop(process);
     // OTP disconnects on EXIT and UNLINK_ID for such a pid.
     node.send(("sink", &me.parse()?), term!(last)).await?;
-    let (control, _) = read(&peer.receive().await?.unwrap());
+    let (control, _) = read(&peer.receive().await?.unwrap())?;
     assert_eq!(control.as_tuple().unwrap()[0], Term::Int(6), "{control}");
     Ok(())
 }
@@ -257,7 +233,7 @@ async fn a_long_reason_of_an_exit_does_not_cost_the_link() -> Result<()> {
     let reason = Term::from(vec![Term::from(&[7_u8; 9 << 20][..])]);
     process.stop(&dist::Exit(reason.clone()));
     for _ in ["the monitor", "the link"] {
-        let (_, payload) = read(&peer.receive().await?.expect("the link is there"));
+        let (_, payload) = read(&peer.receive().await?.expect("the link is there"))?;
         assert!(payload.as_ref() == Some(&reason), "another reason");
     }
     assert!(node.is_connected(&me.parse()?));
@@ -282,7 +258,7 @@ async fn a_call_with_a_tag_of_any_shape_gets_it_back() -> Result<()> {
         let control = term!({6, (mine.clone()), (Term::atom("")), net_kernel});
         let call = term!({(Term::atom("$gen_call")), {(mine.clone()), (tag.clone())}, {is_auth, (Term::atom("raw@127.0.0.1"))}});
         peer.send(&frame(&control, Some(&call))).await?;
-        let (control, payload) = read(&peer.receive().await?.unwrap());
+        let (control, payload) = read(&peer.receive().await?.unwrap())?;
         assert_eq!(control.as_tuple().unwrap()[2], mine);
         assert_eq!(payload, Some(term!({(tag), yes})));
     }
@@ -300,7 +276,7 @@ async fn a_call_with_a_tag_of_any_shape_gets_it_back() -> Result<()> {
     }
     let control = term!({6, (mine.clone()), (Term::atom("")), rex});
     peer.send(&frame(&control, Some(&term!({(mine.clone()), features_request})))).await?;
-    let (_, payload) = read(&peer.receive().await?.unwrap());
+    let (_, payload) = read(&peer.receive().await?.unwrap())?;
     let us = Term::Atom(node.name().into());
     assert_eq!(payload, Some(term!({features_reply, (us), [erpc]})));
     Ok(())

@@ -2,8 +2,9 @@
 //! and nothing is left of it.
 
 use anyhow::{Context, Result, ensure};
-use dist::etf::{Atom, Decoder, Encoder, Limits, Pid, Reference, Term, term};
+use dist::etf::{Atom, Pid, Reference, Term, term};
 use dist::{Flags, Node};
+use integration::raw_peer;
 use integration::{RawPeer, SOON, World, eventually};
 
 const ME: &str = "raw@127.0.0.1";
@@ -17,24 +18,12 @@ fn request() -> Term {
 }
 
 fn frame(control: &Term, payload: &Term) -> Vec<u8> {
-    let mut encoder = Encoder::new();
-    encoder.bytes(&[112]);
-    encoder.version();
-    encoder.term(control).unwrap();
-    encoder.version();
-    encoder.term(payload).unwrap();
-    encoder.finish().into_bytes().to_vec()
+    raw_peer::frame(control, Some(payload))
 }
 
 fn read(frame: &[u8]) -> Vec<Term> {
-    let body = frame[1..].to_vec().into();
-    let limits = Limits::default();
-    let mut decoder = Decoder::new(&body, &[], &limits);
-    let mut terms = vec![decoder.term_with_version().unwrap()];
-    if decoder.position() < body.len() {
-        terms.push(decoder.term_with_version().unwrap());
-    }
-    terms
+    let (control, payload) = raw_peer::read(frame).unwrap();
+    std::iter::once(control).chain(payload).collect()
 }
 
 async fn connect(world: &World, node: &Node) -> Result<RawPeer> {
@@ -173,4 +162,20 @@ async fn ten_thousand_processes_of_a_peer_that_is_gone_are_gone() -> Result<()> 
         Ok(())
     })
     .await
+}
+
+#[tokio::test]
+async fn a_cast_to_a_peer_that_cannot_spawn_goes_to_rex() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.node("rust")?.start().await?;
+    let flags = Flags::OFFERED.without(Flags::SPAWN);
+    let mut peer = RawPeer::connect(&node, "raw@127.0.0.1", &world.cookie, flags).await?;
+    let mfa = dist::Mfa::new("lists", "sum", vec![term!([1, 2])])?;
+    node.rpc_cast(&"raw@127.0.0.1".parse()?, mfa).await?;
+    let terms = read(&peer.receive().await?.context("closed")?);
+    let own = Term::Pid(node.self_pid().clone());
+    let control = term!({6, (own.clone()), (Term::atom("")), rex});
+    let cast = term!({cast, lists, sum, [[1, 2]], (own)});
+    assert_eq!(terms, [control, term!({(Term::atom("$gen_cast")), (cast)})]);
+    Ok(())
 }

@@ -10,6 +10,7 @@ use tokio::time::timeout;
 
 use super::{Ended, ErpcError, RpcError, apply};
 use crate::error::SendError;
+use crate::flags::Flags;
 use crate::name::NodeName;
 use crate::node::{Node, Shared};
 use crate::process::Exit;
@@ -139,16 +140,23 @@ impl Node {
         let shared = &self.shared;
         let failed = |source| SendError::Connect { node: target.clone(), source };
         let link = shared.connect(target).await.map_err(failed)?;
+        let own = &shared.self_pid;
         let Mfa { module, function, args } = mfa;
-        let control = Control::spawn_request(
-            shared.processes.ids.reference(),
-            shared.self_pid.clone(),
-            shared.self_pid.clone(),
-            (Atom::from_static("erpc"), Atom::from_static("execute_cast"), 3),
-            Vec::new(),
-        );
-        let args = vec![Term::Atom(module), Term::Atom(function), Term::List(args)];
-        let frame = link.frame(&control, Some(&Term::List(args)))?;
+        let mut call = vec![Term::Atom(module), Term::Atom(function), Term::List(args)];
+        let (control, payload) = if link.flags.contains(Flags::SPAWN) {
+            let execute = (Atom::from_static("erpc"), Atom::from_static("execute_cast"), 3);
+            let request = shared.processes.ids.reference();
+            let control =
+                Control::spawn_request(request, own.clone(), own.clone(), execute, Vec::new());
+            (control, Term::List(call))
+        } else {
+            // As `rpc:cast/4` of a node that cannot ask for a process.
+            call.insert(0, Term::atom("cast"));
+            call.push(Term::Pid(own.clone()));
+            let cast = Term::Tuple(vec![Term::atom("$gen_cast"), Term::Tuple(call)]);
+            (Control::reg_send(own.clone(), Atom::from_static("rex")), cast)
+        };
+        let frame = link.frame(&control, Some(&payload))?;
         link.outbox.send(frame).await.map_err(|refused| refused.into_error(target.clone()))
     }
 }

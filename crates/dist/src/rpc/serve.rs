@@ -58,7 +58,7 @@ pub(crate) fn spawn(
 ) -> Result<(), DownReason> {
     let Request { reference, from, spawn, options, args } = request;
     let Some((module, function)) = module_and_function(&spawn) else {
-        return Err(DownReason::Malformed(format!("a request to spawn {spawn}")));
+        return Err(DownReason::malformed(&format_args!("a request to spawn {spawn}")));
     };
     let refuse = |reason| {
         let reason = Atom::from_static(reason);
@@ -144,7 +144,7 @@ async fn run(
         Err(error) => {
             link.refused_payload(&error);
             if !error.is_limit() {
-                link.close(DownReason::Malformed(format!("an argument list: {error}")));
+                link.close(DownReason::malformed(&format_args!("an argument list: {error}")));
             }
             return Exit(Term::atom("system_limit"));
         }
