@@ -47,10 +47,30 @@ impl Example {
     /// # Errors
     /// When the line does not come, with what came instead.
     pub async fn line(&mut self, expected: &str) -> Result<()> {
+        self.line_that(expected, |line| line == expected).await
+    }
+
+    /// Waits for a line that ends with this, reading over others.
+    ///
+    /// # Errors
+    /// When the line does not come, with what came instead.
+    pub async fn line_ending(&mut self, expected: &str) -> Result<()> {
+        self.line_that(expected, |line| line.ends_with(expected)).await
+    }
+
+    /// Ends it as a crash of its machine would: SIGKILL.
+    ///
+    /// # Errors
+    /// When it cannot be signalled.
+    pub async fn kill9(&mut self) -> Result<()> {
+        Ok(self.child.kill().await?)
+    }
+
+    async fn line_that(&mut self, expected: &str, wanted: impl Fn(&str) -> bool) -> Result<()> {
         let mut seen = Vec::new();
         let found = timeout(SOON, async {
             while let Some(line) = self.stdout.next_line().await? {
-                if line == expected {
+                if wanted(&line) {
                     return Ok::<_, std::io::Error>(true);
                 }
                 seen.push(line);

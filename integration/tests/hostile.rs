@@ -345,3 +345,27 @@ fn with_length(frame: &[u8]) -> Vec<u8> {
     bytes.extend_from_slice(frame);
     bytes
 }
+
+#[tokio::test]
+async fn ten_thousand_monitors_and_links_of_one_pid_go_with_their_node() -> Result<()> {
+    let world = World::new().await?;
+    let node = world.node("rust")?.start().await?;
+    let mut sink = node.register("sink")?;
+    let me = "raw@127.0.0.1";
+    let mut peer = RawPeer::connect(&node, me, &world.cookie, Flags::OFFERED).await?;
+    // The pid of a process that never was, or is dead: it monitors all the same.
+    let dead = pid(me, 77, 7);
+    for n in 1..=10_000 {
+        let monitor = term!({19, (dead.clone()), sink, (reference(me, n))});
+        peer.send(&frame(&monitor, None)).await?;
+        peer.send(&frame(&term!({1, (dead.clone()), (sink.pid())}), None)).await?;
+    }
+    // Ten thousand monitors, and one link however often it is made.
+    eventually(SOON, "10,001 relations", async || node.counts().relations == 10_001).await?;
+    drop(peer);
+    eventually(SOON, "none", async || node.counts().relations == 0).await?;
+    assert_eq!((node.counts().processes, node.counts().slots), (1, 0));
+    let exit = sink.recv().await.unwrap().term;
+    assert!(exit.as_tuple().unwrap()[2].is_atom("noconnection"), "{exit}");
+    Ok(())
+}

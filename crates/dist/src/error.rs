@@ -79,6 +79,9 @@ pub enum DownReason {
     Disconnected,
     /// This node was shut down.
     Shutdown,
+    /// There was no link, and none could be made
+    /// (only of [`Node::monitor_node`](crate::Node::monitor_node)).
+    Unreachable(Arc<ConnectError>),
 }
 
 /// How much of what is malformed is said, in bytes.
@@ -123,6 +126,7 @@ impl DownReason {
             Self::TooManyRelations => "too_many_relations",
             Self::Disconnected => "disconnect",
             Self::Shutdown => "shutdown",
+            Self::Unreachable(_) => "connection_setup_failed",
         }
     }
 }
@@ -139,6 +143,7 @@ impl fmt::Display for DownReason {
             Self::Replaced => f.write_str("the peer connected anew"),
             Self::Disconnected => f.write_str("disconnected by this node"),
             Self::Shutdown => f.write_str("this node shuts down"),
+            Self::Unreachable(error) => write!(f, "not connected: {error}"),
         }
     }
 }

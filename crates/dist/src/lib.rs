@@ -53,8 +53,8 @@ pub use r#gen::{
 pub use link::LinkCounters;
 pub use name::{NodeName, NodeNameError};
 pub use node::{
-    Destination, Epmd, Limits, Listen, Node, NodeBuilder, NodeCounts, NodeEvent, NodeEvents, Peer,
-    Pong, Probe, Visibility,
+    Destination, Epmd, Limits, Listen, Node, NodeBuilder, NodeCounts, NodeEvent, NodeEvents,
+    NodeMonitor, Peer, Pong, Probe, Visibility,
 };
 pub use process::{AliasMode, Exit, Message, Outcome, Process};
 pub use rpc::{
