@@ -4,10 +4,12 @@
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use etf::{Decoder, RawTerm};
+use futures::FutureExt;
+use tokio::task::yield_now;
 use tokio::time::sleep_until;
 
 use super::setup::ReadHalf;
@@ -17,6 +19,11 @@ use crate::node::{Shared, dispatch};
 use crate::wire::control::{Control, ControlError};
 use crate::wire::frame::{Frame, FrameBuffer, PASS_THROUGH};
 use crate::wire::tick::{Due, Ticker};
+
+/// How long a reader that just had a message looks for the next one before it sleeps. A BEAM's
+/// schedulers do the same (`+sbwt`): being woken by the kernel takes longer than answering a call,
+/// and without this a call to us would take as long as one to a BEAM node.
+const LINGER: Duration = Duration::from_micros(50);
 
 /// Reads until the link is closed from either side, then tells everybody.
 pub(super) async fn run(link: Arc<Link>, read: ReadHalf, rest: Vec<u8>, shared: Arc<Shared>) {
@@ -41,13 +48,14 @@ async fn read_all(
         buffer.room().extend_from_slice(rest);
         take_frames(link, &mut buffer, shared)?;
     }
+    let mut lively = false;
     loop {
         tokio::select! {
             // In this order: a suspended process that wakes up finds its alarm and the peer's
             // bytes at once, and must read before it judges.
             biased;
             () = link.closing.cancelled() => return Ok(()),
-            read = socket.read(&mut buffer) => {
+            read = socket.read(&mut buffer, lively) => {
                 let count = read.map_err(|error| DownReason::Io(Arc::new(error)))?;
                 if count == 0 {
                     return Ok(());
@@ -56,7 +64,7 @@ async fn read_all(
                 if ticker.on_read(link.age(), link.last_write()) {
                     link.outbox.tick();
                 }
-                take_frames(link, &mut buffer, shared)?;
+                lively = take_frames(link, &mut buffer, shared)?;
             }
             () = &mut alarm => {
                 let next = on_alarm(link, &mut ticker, shared)?;
@@ -91,18 +99,21 @@ fn on_alarm(
     }
 }
 
+/// Takes the frames that are whole; true when there was more than ticks.
 fn take_frames(
     link: &Arc<Link>,
     buffer: &mut FrameBuffer,
     shared: &Arc<Shared>,
-) -> Result<(), DownReason> {
+) -> Result<bool, DownReason> {
+    let mut lively = false;
     while let Some(frame) = buffer.next().map_err(|error| DownReason::malformed(&error))? {
         if let Frame::Data(bytes) = frame {
             link.counters.read(1, 0);
             take_frame(link, bytes, shared)?;
+            lively = true;
         }
     }
-    Ok(())
+    Ok(lively)
 }
 
 fn take_frame(link: &Arc<Link>, bytes: Bytes, shared: &Arc<Shared>) -> Result<(), DownReason> {
@@ -141,10 +152,25 @@ fn take_frame(link: &Arc<Link>, bytes: Bytes, shared: &Arc<Shared>) -> Result<()
 
 impl ReadHalf {
     /// Reads once. While nothing is owed no buffer is held: room is made when there is something.
-    async fn read(&mut self, buffer: &mut FrameBuffer) -> io::Result<usize> {
+    async fn read(&mut self, buffer: &mut FrameBuffer, lively: bool) -> io::Result<usize> {
         if buffer.is_empty() {
+            if lively {
+                self.linger().await?;
+            }
             self.readable().await?;
         }
         self.read_into(buffer.room()).await
+    }
+
+    /// Looks for more for a moment, letting every other task run in between.
+    async fn linger(&self) -> io::Result<()> {
+        let until = Instant::now() + LINGER;
+        while Instant::now() < until {
+            if let Some(ready) = self.readable().now_or_never() {
+                return ready;
+            }
+            yield_now().await;
+        }
+        Ok(())
     }
 }
