@@ -15,12 +15,14 @@ pub struct RawTerm {
 }
 
 impl RawTerm {
-    /// Payloads of up to this many bytes are copied, so that they do not keep a read buffer alive.
-    const COPIED: usize = 4096;
+    /// Payloads of up to this many bytes are copied. It is what a reader asks of its socket at once,
+    /// so no payload keeps a buffer alive that is many times as large: a mailbox is charged for
+    /// the payload alone.
+    const COPIED: usize = 64 * 1024;
 
     /// A term from those bytes, in which tag 82 refers to `atoms`; `versioned` when 131 leads it.
     ///
-    /// Up to 4 KiB are copied, larger ones stay a slice of the buffer that they came in.
+    /// Up to 64 KiB are copied, larger ones stay a slice of the buffer that they came in.
     #[must_use]
     pub fn new(bytes: &Bytes, atoms: Arc<[Atom]>, versioned: bool) -> Self {
         let small = bytes.len() <= Self::COPIED;
@@ -71,4 +73,19 @@ impl RawTerm {
 fn no_atoms() -> Arc<[Atom]> {
     static NONE: LazyLock<Arc<[Atom]>> = LazyLock::new(|| Arc::from([]));
     NONE.clone()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_payload_does_not_keep_a_read_buffer_much_larger_than_itself() {
+        for len in [1, 4096, 4097, 20_000, 65_535] {
+            let buffer = Bytes::from(vec![7; 1 << 20]);
+            let raw = RawTerm::new(&buffer.slice(10..10 + len), no_atoms(), true);
+            assert!(buffer.is_unique(), "{len} bytes keep a megabyte");
+            assert_eq!(raw.len(), len);
+        }
+    }
 }

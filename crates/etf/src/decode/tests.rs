@@ -355,7 +355,7 @@ fn a_raw_term_does_not_keep_a_read_buffer_alive() {
         Ok(term!([a, b]))
     );
     assert!(!is_slice_of(raw.as_bytes(), &buffer));
-    let large = Bytes::from(vec![0; 5000]);
+    let large = Bytes::from(vec![0; 100_000]);
     assert!(is_slice_of(RawTerm::new(&large, [].into(), false).as_bytes(), &large));
 }
 
