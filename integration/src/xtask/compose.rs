@@ -127,21 +127,16 @@ impl Compose {
         Ok(Member { service, name, strategy, visible: nodes(line()), hidden: nodes(line()) })
     }
 
-    /// The Rust node's events since its container was last started.
+    /// The Rust node's events since it was last started, of which `listening` is the first. Docker's own times would not do:
+    /// a container is said to have started after it has printed its first lines.
     pub(crate) fn events(&self) -> Result<Vec<Value>> {
         let container = self.container(RUST)?;
-        let since = host::read(Command::new("docker").args([
-            "inspect",
-            "--format",
-            "{{.State.StartedAt}}",
-            &container,
-        ]))?;
-        let mut logs = Command::new("docker");
-        logs.args(["logs", "--since", since.trim(), &container]);
         // Events are on stdout, logs on stderr.
-        let lines = host::read(&mut logs)?;
-        let events = lines.lines().map(serde_json::from_str).collect::<Result<_, _>>();
-        events.with_context(|| format!("not JSON: {lines}"))
+        let lines = host::read(Command::new("docker").args(["logs", &container]))?;
+        let events = lines.lines().map(serde_json::from_str).collect::<Result<Vec<Value>, _>>();
+        let mut events = events.with_context(|| format!("not JSON: {lines}"))?;
+        let start = events.iter().rposition(|event| event["event"] == "listening");
+        Ok(events.split_off(start.unwrap_or_default()))
     }
 
     fn command(&self, args: &[&str]) -> Result<Command> {

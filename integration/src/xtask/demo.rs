@@ -57,7 +57,7 @@ pub(crate) struct Cluster {
 /// Asks every node; an error says who does not see whom.
 pub(crate) fn connected(compose: &Compose) -> Result<Cluster> {
     let events = compose.events()?;
-    let listening = events.iter().rev().find(|event| event["event"] == "listening");
+    let listening = events.first().filter(|event| event["event"] == "listening");
     let rust = listening.and_then(|event| event["node"].as_str());
     let rust = rust.context("the Rust node does not listen yet")?.to_owned();
     let seen = up_according_to(&events);
