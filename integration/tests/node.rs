@@ -159,6 +159,19 @@ async fn what_does_not_exist_is_answered_at_once() -> Result<()> {
             format!("{{'EXIT', {{R, _}}}} = (catch gen_server:call({{nobody, '{rust}'}}, x)), R"),
             "noproc".into(),
         ),
+        // What the node serves has no mailbox, and is no server that `sys` knows.
+        (
+            format!(
+                "[catch sys:get_status({{S, '{rust}'}}, infinity) || S <- [rex, net_kernel, logger_proxy]]"
+            ),
+            "[{error,notsup},{error,notsup},{error,notsup}]".into(),
+        ),
+        (
+            format!(
+                "[gen_server:call({{S, '{rust}'}}, odd, infinity) || S <- [rex, net_kernel, logger_proxy]]"
+            ),
+            "[{badrpc,notsup},{error,notsup},{error,notsup}]".into(),
+        ),
         (format!("rpc:sbcast(['{rust}'], nobody, hello)"), format!("{{[],['{rust}']}}")),
         (
             format!("rpc:multicall([node(), '{rust}'], erlang, abs, [-1])"),

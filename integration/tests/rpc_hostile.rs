@@ -90,10 +90,13 @@ async fn odd_requests_are_answered() -> Result<()> {
         term!({(&cast), 1}),
         term!({(me()), {call, 1, 2}}),
         term!({(me()), {sbcast, 1, 2}}),
-        term!({system, {(me()), tag}, get_state}),
+        term!({system, me, get_state}),
     ] {
         peer.send(&frame(&rex, &message)).await?;
     }
+    peer.send(&frame(&rex, &term!({system, {(me()), tag}, get_state}))).await?;
+    let reply = read(&peer.receive().await?.context("an answer")?);
+    assert_eq!(reply[1], term!({tag, {error, notsup}}));
     let call = term!({(Term::atom("$gen_call")), {(me()), tag}, {sing, 1}});
     peer.send(&frame(&rex, &call)).await?;
     let reply = read(&peer.receive().await?.context("an answer")?);

@@ -67,6 +67,19 @@ impl Incoming {
     }
 }
 
+/// Who asks, in a call or a question of `sys`; gives the message back when it is neither.
+pub(crate) fn question(message: Term) -> Result<GenFrom, Term> {
+    match message.as_tuple() {
+        Some([Term::Atom(kind), _, _]) if *kind == CALL || *kind == SYSTEM => {
+            match Incoming::parse(message) {
+                Incoming::Call(from, _) | Incoming::System(from, _) => Ok(from),
+                Incoming::Cast(message) | Incoming::Info(message) => Err(message),
+            }
+        }
+        _ => Err(message),
+    }
+}
+
 impl GenCall {
     /// Reads a call; gives the message back when it is none.
     pub(crate) fn parse(message: Term) -> Result<Self, Term> {

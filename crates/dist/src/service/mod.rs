@@ -24,8 +24,16 @@ pub(crate) fn is_served(name: &str) -> bool {
     matches!(name, "net_kernel" | "rex" | "logger_proxy")
 }
 
-/// Takes a message to a served name.
+/// Takes a message to a served name. Whoever waits for an answer gets one: since the name exists,
+/// no monitor ever tells that nobody answers.
 pub(crate) fn take(shared: &Arc<Shared>, link: &Arc<Link>, name: &str, from: &Pid, message: Term) {
+    let message = match in_vain(name, message) {
+        Ok(from) => {
+            let notsup = Term::Tuple(vec![atom("error"), atom("notsup")]);
+            return from.reply(notsup).send(shared, link);
+        }
+        Err(message) => message,
+    };
     let taken = match name {
         "net_kernel" => net_kernel::take(message).map(|reply| reply.send(shared, link)).is_some(),
         "rex" => rex::take(shared, link, from, message),
@@ -36,6 +44,15 @@ pub(crate) fn take(shared: &Arc<Shared>, link: &Arc<Link>, name: &str, from: &Pi
         link.counters.skip();
         tracing::debug!(name, "a message that no node sends was skipped");
     }
+}
+
+/// Who asks something that no service answers: `sys` asks any, and `logger_proxy` takes no calls.
+/// Gives any other message back.
+fn in_vain(name: &str, message: Term) -> Result<gen_call::GenFrom, Term> {
+    if gen_call::Incoming::is_system(&message) || name == "logger_proxy" {
+        return gen_call::question(message);
+    }
+    Err(message)
 }
 
 /// A message of ours to a process of the peer.
