@@ -301,7 +301,7 @@ async fn a_killed_node_takes_its_relations_along_and_comes_back() -> Result<()> 
     assert!(matches!(reason, DownReason::Closed | DownReason::Io(_)), "{reason:?}");
     eventually(SOON, "an empty table", async || {
         let counts = node.counts();
-        (counts.links == 0 && counts.slots == 0 && counts.relations == 0).then_some(())
+        (counts.links == 0 && counts.slots == 0 && counts.held == 0).then_some(())
     })
     .await?;
     beam.restart().await?;

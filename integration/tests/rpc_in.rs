@@ -330,7 +330,7 @@ async fn nothing_is_left_when_the_caller_is_gone() -> Result<()> {
     three.asker.kill9().await?;
     eventually(SOON, "the linked ones to be gone", async || {
         let counts = three.node.counts();
-        ensure!(counts.relations == 0 && counts.processes <= 500, "{counts:?}");
+        ensure!(counts.held == 0 && counts.processes <= 500, "{counts:?}");
         Ok(())
     })
     .await?;

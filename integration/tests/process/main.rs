@@ -306,7 +306,7 @@ async fn a_thousand_links_are_cut_by_the_death_of_the_beam_node() -> Result<()> 
         if said.starts_with("{'EXIT'") { exits += 1 } else { downs += 1 }
     }
     assert_eq!((exits, downs), (1000, 1000));
-    assert_eq!(node.counts().relations, 0);
+    assert_eq!((node.counts().relations, node.counts().held), (0, 0));
     assert_eq!(node.counts().processes, 1000);
     node.shutdown(Duration::from_secs(5)).await;
     assert_eq!(node.counts().processes, 0);

@@ -66,8 +66,12 @@ pub struct NodeCounts {
     pub processes: usize,
     /// Their aliases.
     pub aliases: usize,
-    /// Links and monitors of processes here with processes of other nodes, either way.
+    /// Links and monitors of processes here with processes of other nodes, either way, as the links
+    /// that are up count them.
     pub relations: usize,
+    /// Links and monitors that the processes here hold, either way, also those among themselves and
+    /// with the calls that wait for them.
+    pub held: usize,
     /// Calls that wait for an answer.
     pub calls: usize,
     /// Tasks of the node: two for each link, and a few.
@@ -215,6 +219,7 @@ impl Node {
             aliases,
             calls: self.shared.calls.len() + self.shared.spawns.len(),
             relations: links.iter().map(|link| link.relations.len()).sum(),
+            held: self.shared.processes.relations(),
             tasks: self.shared.tasks.len(),
         }
     }

@@ -283,6 +283,13 @@ impl Inner {
         self.take(|relations| relations.aliases.remove(alias)).is_some()
     }
 
+    /// How many links and monitors this process has, either way.
+    pub(super) fn relations(&self) -> usize {
+        let state = self.lock();
+        let Some(relations) = state.relations.as_deref() else { return 0 };
+        relations.watchers.len() + relations.links.len() + relations.monitors.len()
+    }
+
     /// Forgets every relation across a link that is lost; tells which pids were linked and what
     /// was monitored.
     pub(crate) fn lost(&self, link: &Arc<Link>) -> (Vec<Pid>, Vec<(Reference, Watched)>) {

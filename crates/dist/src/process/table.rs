@@ -144,6 +144,11 @@ impl Processes {
         (tables.by_id.len(), tables.by_alias.len())
     }
 
+    /// How many links and monitors the live processes have, counted at both ends.
+    pub(crate) fn relations(&self) -> usize {
+        self.read().by_id.values().map(|process| process.relations()).sum()
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, Tables> {
         self.tables.read().unwrap_or_else(PoisonError::into_inner)
     }
