@@ -3,6 +3,7 @@
 //! A puppet is a process that does what it is told. The same Erlang code drives first one on
 //! another BEAM node and then one in Rust, and both must give the same.
 
+mod load;
 mod puppet;
 
 use std::time::Duration;

@@ -27,6 +27,12 @@ pub const IN_ERLANG: &str = "
                 {alias, Mode} -> {alias, alias([Mode])};
                 {unalias, A} -> unalias(A), ok;
                 {idle, Ms} -> timer:sleep(Ms), ok;
+                {monitors, X, Count} -> [monitor(process, X) || _ <- lists:seq(1, Count)], ok;
+                {churn, P, Count} ->
+                    [case rand:uniform(2) of 1 -> link(P); 2 -> unlink(P) end || _ <- lists:seq(1, Count)], ok;
+                {stream, Ways, First, Last} ->
+                    [lists:nth(1 + I rem 3, Ways) ! {n, I, binary:copy(<<7>>, 200000 * (1 - min(1, I rem 500)))}
+                     || I <- lists:seq(First, Last)], ok;
                 mailbox -> Drain();
                 {await, {'EXIT', P}} -> receive {'EXIT', P, Why} -> {'EXIT', Why} after 5000 -> timeout end;
                 {await, 'DOWN'} -> receive {'DOWN', _, process, _, Why} -> {'DOWN', Why} after 5000 -> timeout end;
@@ -126,6 +132,20 @@ async fn run(mut process: Process) -> Exit {
                 tokio::time::sleep(Duration::from_millis(time.unsigned_abs())).await;
                 term!(ok)
             }
+            ("monitors", [target, Term::Int(count)]) => {
+                for _ in 0..*count {
+                    process.monitor(destination(target)).await;
+                }
+                term!(ok)
+            }
+            ("churn", [Term::Pid(pid), Term::Int(count)]) => {
+                churn(&process, pid, *count).await;
+                term!(ok)
+            }
+            ("stream", [Term::List(ways), Term::Int(first), Term::Int(last)]) => {
+                stream(&process, ways, *first..=*last).await;
+                term!(ok)
+            }
             ("mailbox", _) => mailbox(&mut process).await,
             ("await", [what]) => wait(&mut process, what).await,
             ("stop", [why]) => {
@@ -138,6 +158,29 @@ async fn run(mut process: Process) -> Exit {
         let _ = process.send(from, term!({(Term::Reference(reference)), (answer)})).await;
     }
     Exit::normal()
+}
+
+/// Links and unlinks, in an order that looks random.
+async fn churn(process: &Process, pid: &Pid, count: i64) {
+    let mut state = u64::from(pid.id) | 1;
+    for _ in 0..count {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        if state >> 63 == 0 {
+            process.link(pid).await;
+        } else {
+            process.unlink(pid).await;
+        }
+    }
+}
+
+/// Sends numbers in turn to three names of one process; now and then one with a large binary.
+async fn stream(process: &Process, ways: &[Term], numbers: std::ops::RangeInclusive<i64>) {
+    for n in numbers {
+        let way = &ways[usize::try_from(n % 3).unwrap()];
+        let size = if n % 500 == 0 { 200_000 } else { 0 };
+        let message = term!({n, (n), (vec![7_u8; size].as_slice())});
+        process.send(destination(way), message).await.unwrap();
+    }
 }
 
 fn parts(command: &Term) -> (&str, &[Term]) {
@@ -184,6 +227,7 @@ fn mode(how: &Term) -> AliasMode {
 fn destination(target: &Term) -> Destination {
     match (target, target.as_tuple()) {
         (Term::Pid(pid), _) => pid.into(),
+        (Term::Reference(alias), _) => Destination::Alias(alias.clone()),
         (_, Some([Term::Atom(name), Term::Atom(node)])) => {
             Destination::Remote { name: name.clone(), node: node.as_str().parse().unwrap() }
         }

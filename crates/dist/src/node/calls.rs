@@ -275,9 +275,7 @@ impl Shared {
                 relation.link().answer(&control, None);
             }
             None => {
-                if let Some(process) = self.find(&watched) {
-                    process.demonitored(reference);
-                }
+                self.demonitored(&watched, reference);
             }
         }
     }

@@ -213,9 +213,7 @@ impl Site<'_> {
         if !self.is_peers(from) {
             return;
         }
-        if let Some(process) = self.shared.find(to) {
-            process.demonitored(reference);
-        }
+        self.shared.demonitored(to, reference);
     }
 
     /// A monitor of ours has fired: of a process, of a call, or of nobody any more, as the sign of

@@ -111,12 +111,20 @@ impl Shared {
                 link.answer(&Control::demonitor(from, to, reference.clone()), None);
             }
             None => {
-                if let Some(watched) = self.find(&to) {
-                    watched.demonitored(reference);
-                }
+                self.demonitored(&to, reference);
             }
         }
         true
+    }
+
+    /// Ends a monitor of a process of ours. False when there is none.
+    pub(crate) fn demonitored(&self, watched: &PidOrName, reference: &Reference) -> bool {
+        match watched {
+            PidOrName::Pid(pid) => {
+                self.processes.by_pid(pid).is_some_and(|process| process.demonitored(reference))
+            }
+            PidOrName::Name(name) => self.processes.demonitored_by_name(name, reference),
+        }
     }
 
     /// The process of ours with this pid or name.
@@ -165,9 +173,7 @@ impl Shared {
                     link.answer(&Control::demonitor(pid.clone(), to, reference), None);
                 }
                 None => {
-                    if let Some(watched) = self.find(&to) {
-                        watched.demonitored(&reference);
-                    }
+                    self.demonitored(&to, &reference);
                 }
             }
         }

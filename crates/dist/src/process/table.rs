@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use etf::{Atom, Pid, Reference};
@@ -19,6 +20,9 @@ const RESERVED: [&str; 5] = ["undefined", "net_kernel", "rex", "global_name_serv
 pub(crate) struct Processes {
     pub(crate) ids: Ids,
     tables: RwLock<Tables>,
+    /// Whether a name was ever taken away: then a process may be monitored by one that it has no
+    /// more.
+    renamed: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -33,7 +37,7 @@ struct Tables {
 impl Processes {
     /// No processes, with ids from `ids`.
     pub(crate) fn new(ids: Ids) -> Self {
-        Self { ids, tables: RwLock::default() }
+        Self { ids, tables: RwLock::default(), renamed: AtomicBool::new(false) }
     }
 
     /// A new process; `None` once the node is shutting down.
@@ -77,6 +81,7 @@ impl Processes {
     pub(crate) fn unregister(&self, name: &Atom) -> bool {
         let mut tables = self.write();
         let process = tables.by_name.remove(name);
+        self.renamed.store(true, Ordering::Relaxed);
         process.map(|process| process.set_name(None)).is_some()
     }
 
@@ -142,6 +147,16 @@ impl Processes {
     pub(crate) fn len(&self) -> (usize, usize) {
         let tables = self.read();
         (tables.by_id.len(), tables.by_alias.len())
+    }
+
+    /// Ends a monitor by a name that its process may have lost meanwhile. False when there is none.
+    pub(crate) fn demonitored_by_name(&self, name: &Atom, reference: &Reference) -> bool {
+        if self.by_name(name).is_some_and(|process| process.demonitored(reference)) {
+            return true;
+        }
+        // Rare enough to look at each.
+        self.renamed.load(Ordering::Relaxed)
+            && self.read().by_id.values().any(|process| process.demonitored(reference))
     }
 
     /// How many links and monitors the live processes have, counted at both ends.
