@@ -315,6 +315,30 @@ fn a_reader_that_goes_away_is_no_error() {
 }
 
 #[test]
+fn a_result_that_cannot_be_written_is_no_success() {
+    // Answers as EPMD does that knows no node.
+    let epmd = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = epmd.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = epmd.accept().unwrap();
+        std::io::Read::read_exact(&mut stream, &mut [0; 3]).unwrap();
+        stream.write_all(&u32::from(port).to_be_bytes()).unwrap();
+    });
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let output = Command::new(env!("CARGO_BIN_EXE_beamjoin"))
+        .args(["names", "127.0.0.1"])
+        .env_clear()
+        .env("ERL_EPMD_PORT", port.to_string())
+        .stdin(Stdio::null())
+        .stdout(full)
+        .output()
+        .unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(i32::from(UNAVAILABLE)), "{stderr}");
+    assert!(stderr.contains("failed to write to stdout: No space left"), "{stderr}");
+}
+
+#[test]
 fn the_readme_knows_every_option_and_exit_code() {
     let readme = include_str!("../../../README.md");
     let help = beamjoin(&["join", "--help"], &[]).stdout;

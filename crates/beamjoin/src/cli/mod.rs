@@ -133,8 +133,22 @@ impl Run {
     }
 }
 
-/// Writes text to stdout; false if nobody reads it any more.
+/// Writes text to stdout; false if it cannot be written, most likely because nobody reads it any more.
 fn print(text: &str) -> bool {
+    write(text).is_ok()
+}
+
+/// Writes a command's result to stdout. It is no error that nobody reads it, but a disk that is full is.
+fn print_result(text: &str) -> Result<(), Failure> {
+    match write(text) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Failure::new(exit::UNAVAILABLE, format!("failed to write to stdout: {error}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn write(text: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_ok()
+    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())
 }

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{
     args::NamesArgs,
     exit::{Failure, TIMED_OUT, UNAVAILABLE},
-    print,
+    print_result,
 };
 
 pub(crate) async fn names(args: NamesArgs) -> Result<ExitCode, Failure> {
@@ -35,6 +35,6 @@ pub(crate) async fn names(args: NamesArgs) -> Result<ExitCode, Failure> {
             lines.collect::<String>()
         )
     };
-    print(&text);
+    print_result(&text)?;
     Ok(ExitCode::SUCCESS)
 }

@@ -13,7 +13,7 @@ use super::{
     args::PingArgs,
     config::{Layers, cookie},
     exit::{self, Failure},
-    print,
+    print_result,
 };
 
 pub(crate) async fn ping(layers: Layers, args: PingArgs) -> Result<ExitCode, Failure> {
@@ -39,7 +39,7 @@ pub(crate) async fn ping(layers: Layers, args: PingArgs) -> Result<ExitCode, Fai
             } else {
                 format!("pong from {node} in {:.1} ms\n", took.as_secs_f64() * 1000.0)
             };
-            print(&text);
+            print_result(&text)?;
             Ok(ExitCode::SUCCESS)
         }
         Err(error) => {
@@ -58,7 +58,7 @@ fn failure(args: &PingArgs, step: &str, code: u8, why: &str) -> Result<ExitCode,
     if args.json {
         let pang =
             json!({"node": args.node, "ok": false, "step": step, "error": why, "exit": code});
-        print(&format!("{pang}\n"));
+        print_result(&format!("{pang}\n"))?;
         return Ok(ExitCode::from(code));
     }
     Err(Failure::new(

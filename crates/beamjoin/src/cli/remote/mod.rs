@@ -63,7 +63,7 @@ async fn within(
         let remote = Remote::connect(layers, peer).await?;
         match speak(&remote).await {
             Ok(text) => {
-                super::print(&format!("{}{text}", remote.at.separator()));
+                super::print_result(&format!("{}{text}", remote.at.separator()))?;
                 Ok(ExitCode::SUCCESS)
             }
             Err(Problem::Failed(failure)) => Err(failure),
