@@ -15,6 +15,10 @@ use tokio::time::timeout;
 /// How long anything may take.
 const PATIENCE: Duration = Duration::from_secs(20);
 
+/// What a node offers, but for headers and fragments: [`frame`] and [`read`] know none.
+pub const PLAIN: Flags =
+    Flags::OFFERED.without(Flags::DIST_HDR_ATOM_CACHE).without(Flags::FRAGMENTS);
+
 /// A connection to a Rust node, past the handshake.
 #[derive(Debug)]
 pub struct RawPeer {

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use dist::{DownReason, Flags, NodeEvent};
+use dist::{DownReason, NodeEvent};
+use integration::raw_peer::PLAIN;
 use integration::{RawPeer, SOON, World, event, eventually, name_of};
 
 /// Enough rounds to meet every order of the two handshakes.
@@ -65,10 +66,10 @@ async fn a_peer_that_says_our_link_is_stale_gets_a_new_one() -> Result<()> {
     let mut mailbox = node.register("linked")?;
     let mut events = node.events();
     let me = "raw@127.0.0.1";
-    let mut old = RawPeer::connect(&node, me, &world.cookie, Flags::OFFERED).await?;
+    let mut old = RawPeer::connect(&node, me, &world.cookie, PLAIN).await?;
     link(&mut old, &node, mailbox.pid()).await?;
     eventually(SOON, "a link", async || node.counts().relations == 1).await?;
-    let _new = RawPeer::connect(&node, me, &world.cookie, Flags::OFFERED).await?;
+    let _new = RawPeer::connect(&node, me, &world.cookie, PLAIN).await?;
     old.closed().await?;
     // The old connection's end is told in full before the new one is there.
     let exit = mailbox.recv().await.unwrap().term;
@@ -92,13 +93,13 @@ async fn a_link_is_not_given_up_to_somebody_without_the_cookie() -> Result<()> {
     let world = World::new().await?;
     let node = world.node("rust")?.start().await?;
     let me = "raw@127.0.0.1";
-    let mut old = RawPeer::connect(&node, me, &world.cookie, Flags::OFFERED).await?;
-    assert!(RawPeer::connect(&node, me, "not the cookie", Flags::OFFERED).await.is_err());
+    let mut old = RawPeer::connect(&node, me, &world.cookie, PLAIN).await?;
+    assert!(RawPeer::connect(&node, me, "not the cookie", PLAIN).await.is_err());
     assert!(node.is_connected(&me.parse()?));
     link(&mut old, &node, &node.self_pid().clone()).await?;
     assert!(old.receive().await?.is_some(), "the link still carries answers");
     // And the name is free for another attempt.
-    RawPeer::connect(&node, me, &world.cookie, Flags::OFFERED).await?;
+    RawPeer::connect(&node, me, &world.cookie, PLAIN).await?;
     Ok(())
 }
 

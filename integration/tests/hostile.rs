@@ -3,7 +3,7 @@
 use anyhow::Result;
 use dist::etf::{Atom, Pid, Reference, Term, term};
 use dist::{DownReason, ErpcError, Flags, NodeEvent, RpcError};
-use integration::raw_peer::{frame, read};
+use integration::raw_peer::{PLAIN, frame, read};
 use integration::{RawPeer, SOON, World, event, eventually, name_of, unique};
 use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
@@ -27,7 +27,7 @@ async fn what_is_malformed_closes_its_link_with_the_reason_and_no_other() -> Res
     let us = node.name().as_str();
     for (what, bytes) in [
         ("a length over the limit", vec![0xff, 0xff, 0xff, 0xff]),
-        ("a header that was not offered", vec![0, 0, 0, 3, 131, 68, 0]),
+        ("a header that was not negotiated", vec![0, 0, 0, 3, 131, 68, 0]),
         ("an unknown first byte", vec![0, 0, 0, 1, 7]),
         ("no control message", vec![0, 0, 0, 1, 112]),
         ("a control message cut short", vec![0, 0, 0, 4, 112, 131, 104, 3]),
@@ -50,7 +50,7 @@ async fn what_is_malformed_closes_its_link_with_the_reason_and_no_other() -> Res
         }),
     ] {
         let name = format!("{}@127.0.0.1", unique("raw"));
-        let mut peer = RawPeer::connect(&node, &name, &world.cookie, Flags::OFFERED).await?;
+        let mut peer = RawPeer::connect(&node, &name, &world.cookie, PLAIN).await?;
         peer.send_bytes(&bytes).await?;
         peer.closed().await?;
         let reason = event(&mut events, what, |event| match event {
@@ -71,7 +71,7 @@ async fn a_malformed_message_costs_its_link_when_it_is_received() -> Result<()> 
     let node = world.node("rust")?.start().await?;
     let mut mailbox = node.register("sink")?;
     let mut events = node.events();
-    let mut peer = RawPeer::connect(&node, "raw@127.0.0.1", &world.cookie, Flags::OFFERED).await?;
+    let mut peer = RawPeer::connect(&node, "raw@127.0.0.1", &world.cookie, PLAIN).await?;
     let control = term!({6, (pid("raw@127.0.0.1", 1, 7)), (Term::atom("")), sink});
     let mut cut = frame(&control, Some(&term!([1, 2, 3])));
     cut.pop();
@@ -97,7 +97,7 @@ async fn what_is_unknown_or_for_nobody_is_skipped_and_counted() -> Result<()> {
     let node = world.node("rust")?.start().await?;
     let us = node.name().as_str();
     let me = "raw@127.0.0.1";
-    let mut peer = RawPeer::connect(&node, me, &world.cookie, Flags::OFFERED).await?;
+    let mut peer = RawPeer::connect(&node, me, &world.cookie, PLAIN).await?;
     let ours = |id| pid(us, id, node.creation());
     let skipped = [
         frame(&term!({38, 1, 2}), None),
@@ -135,7 +135,7 @@ async fn links_unlinks_and_spawns_are_answered_in_the_form_the_peer_takes() -> R
     let node = world.node("rust")?.start().await?;
     let us = node.name().as_str();
     let me = "raw@127.0.0.1";
-    let full = Flags::OFFERED;
+    let full = PLAIN;
     let plain = Flags::MANDATORY.with(Flags::UNLINK_ID).with(Flags::SPAWN);
     let (mine, dead) = (pid(me, 1, 7), pid(us, 99, node.creation()));
     for (flags, exit, down) in [
@@ -183,7 +183,7 @@ async fn a_peer_is_sent_no_operation_that_it_does_not_know() -> Result<()> {
     let world = World::new().await?;
     let node = world.node("rust")?.start().await?;
     let me = "raw@127.0.0.1";
-    let flags = Flags::OFFERED.without(Flags::ALIAS).without(Flags::SPAWN);
+    let flags = PLAIN.without(Flags::ALIAS).without(Flags::SPAWN);
     let mut peer = RawPeer::connect(&node, me, &world.cookie, flags).await?;
     let alias = Reference::new(Atom::new(me)?, 7, &[1, 2, 3])?;
     // It has no aliases, so this is a message to one that is not.
@@ -203,7 +203,7 @@ async fn a_pid_of_an_earlier_incarnation_is_dead_and_never_linked_with() -> Resu
     let world = World::new().await?;
     let node = world.node("rust")?.start().await?;
     let me = "raw@127.0.0.1";
-    let mut peer = RawPeer::connect(&node, me, &world.cookie, Flags::OFFERED).await?;
+    let mut peer = RawPeer::connect(&node, me, &world.cookie, PLAIN).await?;
     let mut process = node.process()?;
     let Term::Pid(old) = pid(me, 1, 6) else { unreachable!() };
     process.link(&old).await;
@@ -223,7 +223,7 @@ async fn a_long_reason_of_an_exit_does_not_cost_the_link() -> Result<()> {
     let world = World::new().await?;
     let node = world.node("rust")?.start().await?;
     let me = "raw@127.0.0.1";
-    let mut peer = RawPeer::connect(&node, me, &world.cookie, Flags::OFFERED).await?;
+    let mut peer = RawPeer::connect(&node, me, &world.cookie, PLAIN).await?;
     let process = node.process()?;
     let us = Term::Pid(process.pid().clone());
     peer.send(&frame(&term!({1, (pid(me, 1, 7)), (us.clone())}), None)).await?;
@@ -245,7 +245,7 @@ async fn a_call_with_a_tag_of_any_shape_gets_it_back() -> Result<()> {
     let world = World::new().await?;
     let node = world.node("rust")?.start().await?;
     let me = "raw@127.0.0.1";
-    let mut peer = RawPeer::connect(&node, me, &world.cookie, Flags::OFFERED).await?;
+    let mut peer = RawPeer::connect(&node, me, &world.cookie, PLAIN).await?;
     let mine = pid(me, 1, 7);
     for tag in [
         reference(me, 1),
@@ -352,7 +352,7 @@ async fn ten_thousand_monitors_and_links_of_one_pid_go_with_their_node() -> Resu
     let node = world.node("rust")?.start().await?;
     let mut sink = node.register("sink")?;
     let me = "raw@127.0.0.1";
-    let mut peer = RawPeer::connect(&node, me, &world.cookie, Flags::OFFERED).await?;
+    let mut peer = RawPeer::connect(&node, me, &world.cookie, PLAIN).await?;
     // The pid of a process that never was, or is dead: it monitors all the same.
     let dead = pid(me, 77, 7);
     for n in 1..=10_000 {

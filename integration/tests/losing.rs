@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use anyhow::Result;
 use dist::etf::{Atom, Pid, Term};
-use dist::{AliasMode, Flags, Node};
+use dist::{AliasMode, Node};
 use futures::FutureExt;
+use integration::raw_peer::PLAIN;
 use integration::{RawPeer, SOON, World, eventually};
 
 /// Connects a peer that reads nothing, and sends to it until nothing more fits.
 async fn stuck(world: &World, node: &Node) -> Result<RawPeer> {
-    let peer = RawPeer::connect(node, "raw@127.0.0.1", &world.cookie, Flags::OFFERED).await?;
+    let peer = RawPeer::connect(node, "raw@127.0.0.1", &world.cookie, PLAIN).await?;
     let to = ("sink", &"raw@127.0.0.1".parse()?);
     let block = Term::from(&[7_u8; 1 << 20][..]);
     while let Ok(sent) =
@@ -59,7 +60,7 @@ async fn events_end_with_the_node_though_its_handles_live() -> Result<()> {
     let node = world.node("rust")?.start().await?;
     let mut process = node.process()?;
     let mut events = node.events();
-    let _peer = RawPeer::connect(&node, "raw@127.0.0.1", &world.cookie, Flags::OFFERED).await?;
+    let _peer = RawPeer::connect(&node, "raw@127.0.0.1", &world.cookie, PLAIN).await?;
     drop(node);
     let mut last = None;
     let end = tokio::time::timeout(SOON, async {

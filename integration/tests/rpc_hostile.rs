@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use dist::etf::{Atom, Pid, Reference, Term, term};
 use dist::{Flags, Node};
-use integration::raw_peer;
+use integration::raw_peer::{self, PLAIN};
 use integration::{RawPeer, SOON, World, eventually};
 
 const ME: &str = "raw@127.0.0.1";
@@ -27,7 +27,7 @@ fn read(frame: &[u8]) -> Vec<Term> {
 }
 
 async fn connect(world: &World, node: &Node) -> Result<RawPeer> {
-    RawPeer::connect(node, ME, &world.cookie, Flags::OFFERED).await
+    RawPeer::connect(node, ME, &world.cookie, PLAIN).await
 }
 
 fn spawn(mfa: Term, options: Term) -> Term {
@@ -171,7 +171,7 @@ async fn ten_thousand_processes_of_a_peer_that_is_gone_are_gone() -> Result<()> 
 async fn a_cast_to_a_peer_that_cannot_spawn_goes_to_rex() -> Result<()> {
     let world = World::new().await?;
     let node = world.node("rust")?.start().await?;
-    let flags = Flags::OFFERED.without(Flags::SPAWN);
+    let flags = PLAIN.without(Flags::SPAWN);
     let mut peer = RawPeer::connect(&node, "raw@127.0.0.1", &world.cookie, flags).await?;
     let mfa = dist::Mfa::new("lists", "sum", vec![term!([1, 2])])?;
     node.rpc_cast(&"raw@127.0.0.1".parse()?, mfa).await?;

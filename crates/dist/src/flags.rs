@@ -81,19 +81,20 @@ impl Flags {
 
     /// What we offer: everything that our reader can read, and nothing else.
     ///
-    /// [`PUBLISHED`](Self::PUBLISHED) is added by a visible node. Not yet read, so not offered:
-    /// [`FRAGMENTS`](Self::FRAGMENTS) and [`DIST_HDR_ATOM_CACHE`](Self::DIST_HDR_ATOM_CACHE). Read,
-    /// but not yet tried with an OTP that has them: [`ALTACT_SIG`](Self::ALTACT_SIG) (28) and
+    /// [`PUBLISHED`](Self::PUBLISHED) is added by a visible node. Read, but not yet tried with an OTP
+    /// that has them: [`ALTACT_SIG`](Self::ALTACT_SIG) (28) and
     /// [`NATIVE_RECORDS`](Self::NATIVE_RECORDS) (29).
     pub const OFFERED: Self = Self::MANDATORY_25
         .with(Self::MANDATORY_25_DIGEST)
         .with(Self::DIST_MONITOR)
         .with(Self::DIST_MONITOR_NAME)
         .with(Self::UNICODE_IO)
+        .with(Self::DIST_HDR_ATOM_CACHE)
         .with(Self::SMALL_ATOM_TAGS)
         .with(Self::SEND_SENDER)
         .with(Self::BIG_SEQTRACE_LABELS)
         .with(Self::EXIT_PAYLOAD)
+        .with(Self::FRAGMENTS)
         .with(Self::UNLINK_ID)
         .with(Self::SPAWN)
         .with(Self::V4_NC)
@@ -243,7 +244,7 @@ mod tests {
         assert!(newest.contains(Flags::OFFERED), "{}", Flags::OFFERED.without(newest));
         assert_eq!(
             newest.without(Flags::OFFERED).to_string(),
-            "PUBLISHED DIST_HDR_ATOM_CACHE FRAGMENTS ALTACT_SIG NATIVE_RECORDS"
+            "PUBLISHED ALTACT_SIG NATIVE_RECORDS"
         );
     }
 

@@ -56,6 +56,21 @@ impl Atom {
         self.0.as_str()
     }
 
+    /// A number that is the same for equal atoms and mostly differs for others: where an atom belongs
+    /// in a small table. Cheap, and nothing to defend a table with against chosen atoms.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn spread(&self) -> u32 {
+        // The ends tell most atoms apart; what is in the middle of a long one does not matter here.
+        let text = self.as_str().as_bytes();
+        let part = |bytes: &[u8]| bytes.iter().fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
+        let start = text.first_chunk::<8>().map_or_else(|| part(text), |eight| part(eight));
+        let end = text.last_chunk::<8>().map_or(0, |eight| part(eight));
+        let mixed =
+            (start ^ end.rotate_left(29) ^ text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        u32::try_from(mixed >> 32).unwrap_or_default()
+    }
+
     /// Bytes on the heap that this atom holds alive: none when the text is inline.
     pub(crate) fn heap_size(&self) -> usize {
         if self.0.is_heap_allocated() { self.0.len() + 2 * size_of::<usize>() } else { 0 }

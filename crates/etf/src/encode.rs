@@ -6,6 +6,7 @@ use bytes::Bytes;
 use num_bigint::{BigInt, Sign};
 use thiserror::Error;
 
+use crate::header::HeaderAtoms;
 use crate::{Atom, Pid, Port, Reference, Rope, Term, tag};
 
 /// Encodes a term with its leading 131, in the forms that OTP 25 writes.
@@ -14,7 +15,7 @@ use crate::{Atom, Pid, Port, Reference, Rope, Term, tag};
 /// When a part of the term cannot be said in the format; nothing is ever truncated.
 pub fn encode(term: &Term) -> Result<Rope, EncodeError> {
     // Most messages are small.
-    let mut encoder = Encoder { rope: Rope::default(), buffer: Vec::with_capacity(128) };
+    let mut encoder = Encoder { buffer: Vec::with_capacity(128), ..Encoder::default() };
     encoder.version();
     encoder.term(term)?;
     Ok(encoder.finish())
@@ -55,6 +56,8 @@ pub enum EncodeError {
 pub struct Encoder {
     rope: Rope,
     buffer: Vec<u8>,
+    /// The atoms that are written as numbers; none without a header.
+    atoms: Option<Box<HeaderAtoms>>,
 }
 
 impl Encoder {
@@ -62,6 +65,13 @@ impl Encoder {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An encoder of a frame with a distribution header: atoms are written as numbers of its entries,
+    /// as far as they find place there. [`Encoder::finish_with_atoms`] gives the entries.
+    #[must_use]
+    pub fn with_header() -> Self {
+        Self { atoms: Some(Box::default()), ..Self::default() }
     }
 
     /// Writes the version, 131.
@@ -101,6 +111,13 @@ impl Encoder {
         self.rope
     }
 
+    /// All that was written, and the entries of the header that it needs, at most 255.
+    #[must_use]
+    pub fn finish_with_atoms(mut self) -> (Rope, Vec<Atom>) {
+        self.flush();
+        (self.rope, self.atoms.map(|atoms| atoms.into_entries()).unwrap_or_default())
+    }
+
     fn flush(&mut self) {
         self.rope.push(std::mem::take(&mut self.buffer).into());
     }
@@ -113,6 +130,13 @@ pub(crate) trait Sink {
     /// Bytes that live on by themselves, so that a large piece need not be copied.
     fn share(&mut self, bytes: &Bytes) {
         self.put(bytes);
+    }
+
+    fn atom(&mut self, atom: &Atom)
+    where
+        Self: Sized,
+    {
+        atom_bytes(atom, self);
     }
 }
 
@@ -133,6 +157,13 @@ impl Sink for Encoder {
             self.rope.push(bytes.clone());
         } else {
             self.put(bytes);
+        }
+    }
+
+    fn atom(&mut self, atom: &Atom) {
+        match self.atoms.as_mut().and_then(|atoms| atoms.number(atom)) {
+            Some(number) => self.put(&[tag::ATOM_CACHE_REF, number]),
+            None => atom_bytes(atom, self),
         }
     }
 }
@@ -203,7 +234,7 @@ pub(crate) fn write_all(terms: &[Term], sink: &mut impl Sink) -> Result<(), Enco
 /// Writes a term, or the start of one that has others inside; these are returned.
 fn write<'t>(term: &'t Term, sink: &mut impl Sink) -> Result<Option<Rest<'t>>, EncodeError> {
     match term {
-        Term::Atom(value) => atom_bytes(value, sink),
+        Term::Atom(value) => sink.atom(value),
         Term::Int(value) => integer(*value, sink),
         Term::BigInt(value) => big_integer(value, sink)?,
         Term::Float(value) => {
@@ -319,7 +350,7 @@ fn big_integer(value: &BigInt, sink: &mut impl Sink) -> Result<(), EncodeError> 
 
 fn pid(pid: &Pid, sink: &mut impl Sink) {
     sink.put(&[tag::NEW_PID]);
-    atom_bytes(&pid.node, sink);
+    sink.atom(&pid.node);
     sink.put(&pid.id.to_be_bytes());
     sink.put(&pid.serial.to_be_bytes());
     sink.put(&pid.creation.to_be_bytes());
@@ -329,7 +360,7 @@ fn pid(pid: &Pid, sink: &mut impl Sink) {
 fn port(port: &Port, sink: &mut impl Sink) {
     let short = u32::try_from(port.id()).ok().filter(|id| *id < 1 << 28);
     sink.put(&[if short.is_some() { tag::NEW_PORT } else { tag::V4_PORT }]);
-    atom_bytes(port.node(), sink);
+    sink.atom(port.node());
     match short {
         Some(id) => sink.put(&id.to_be_bytes()),
         None => sink.put(&port.id().to_be_bytes()),
@@ -343,7 +374,7 @@ fn reference(reference: &Reference, sink: &mut impl Sink) -> Result<(), EncodeEr
         .map_err(|_| EncodeError::TooLong { what: "a reference", len: words.len() })?;
     sink.put(&[tag::NEWER_REFERENCE]);
     sink.put(&count.to_be_bytes());
-    atom_bytes(reference.node(), sink);
+    sink.atom(reference.node());
     sink.put(&reference.creation().to_be_bytes());
     words.iter().for_each(|word| sink.put(&word.to_be_bytes()));
     Ok(())
@@ -442,6 +473,35 @@ mod tests {
         let mut bytes = Vec::new();
         write_all(&terms, &mut bytes).unwrap();
         assert_eq!(encoded_len(&terms), Ok(bytes.len() as u64));
+    }
+
+    #[test]
+    fn with_a_header_atoms_are_numbers_of_its_entries() {
+        let pid = Pid { node: Atom::from_static("n@h"), id: 1, serial: 2, creation: 3 };
+        let term = Term::Tuple(vec![term!(a), Term::Pid(pid), term!([b, a])]);
+        let mut encoder = Encoder::with_header();
+        encoder.term(&term).unwrap();
+        let (rope, atoms) = encoder.finish_with_atoms();
+        let texts: Vec<_> = atoms.iter().map(Atom::as_str).collect();
+        assert_eq!(texts, ["a", "n@h", "b"]);
+        let bytes = rope.into_bytes();
+        assert_eq!(bytes[..6], [tag::SMALL_TUPLE, 3, tag::ATOM_CACHE_REF, 0, tag::NEW_PID, 82]);
+        let limits = Limits::default();
+        assert_eq!(crate::Decoder::new(&bytes, &atoms, &limits).term(), Ok(term));
+    }
+
+    #[test]
+    fn atoms_that_find_no_place_in_the_header_are_written_in_full() {
+        let many: Vec<_> =
+            (0..1000).map(|n| Term::Atom(Atom::new(format!("a{n}")).unwrap())).collect();
+        let term = Term::List(many);
+        let mut encoder = Encoder::with_header();
+        encoder.term(&term).unwrap();
+        let (rope, atoms) = encoder.finish_with_atoms();
+        assert!((100..=255).contains(&atoms.len()), "{}", atoms.len());
+        let bytes = rope.into_bytes();
+        let limits = Limits::default();
+        assert_eq!(crate::Decoder::new(&bytes, &atoms, &limits).term(), Ok(term));
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod bits;
 mod convert;
 mod decode;
 mod encode;
+mod header;
 mod ids;
 mod limits;
 mod macros;

@@ -62,6 +62,13 @@ impl RawTerm {
         self.bytes.len()
     }
 
+    /// Bytes that this holds alive: those of the term, and the atoms of its frame.
+    #[must_use]
+    pub fn retained(&self) -> usize {
+        let atoms = self.atoms.iter().map(|atom| size_of::<Atom>() + atom.heap_size());
+        self.bytes.len() + atoms.sum::<usize>()
+    }
+
     /// Whether there is not a byte (and so no term).
     #[must_use]
     pub fn is_empty(&self) -> bool {

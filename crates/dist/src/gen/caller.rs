@@ -110,7 +110,7 @@ async fn reply_across(
         Some(alias) => Control::alias_send(server, alias.clone(), link.flags),
         None => Control::send(server, from.pid, link.flags),
     };
-    let bytes = link.frame(&control, Some(&Term::Tuple(vec![from.tag, reply])))?;
+    let bytes = link.encode(&control, Some(&Term::Tuple(vec![from.tag, reply])))?;
     // A link that goes down has told the caller itself.
     let _ = link.outbox.send(bytes).await;
     Ok(())

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use etf::{DecodeError, Encoder, Rope, Term};
+use etf::{DecodeError, Term};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use counters::Counters;
@@ -27,10 +27,8 @@ pub(crate) use setup::Socket;
 use crate::error::DownReason;
 use crate::flags::Flags;
 use crate::node::{Peer, Shared};
-use crate::wire::frame::PASS_THROUGH;
-
-/// The version byte in front of a term (`erl_ext_dist`).
-const VERSION: u8 = 131;
+use crate::wire::incoming::Framing;
+use crate::wire::outgoing::Message;
 
 /// A link without keeping it alive: what a message that waits in a mailbox knows of its way.
 pub(crate) type WeakLink = Weak<Link>;
@@ -41,6 +39,8 @@ pub(crate) struct Link {
     pub(crate) peer: Peer,
     /// What both sides can do.
     pub(crate) flags: Flags,
+    /// How both frame what they send, as the flags have it.
+    framing: Framing,
     pub(crate) outbox: Outbox,
     pub(crate) relations: Relations,
     pub(crate) counters: Counters,
@@ -60,6 +60,7 @@ impl Link {
         Self {
             peer,
             flags,
+            framing: Framing::of(flags),
             outbox: Outbox::new(limits.queue_bytes, limits.reserve_bytes),
             relations: Relations::default(),
             counters: Counters::default(),
@@ -81,42 +82,30 @@ impl Link {
         shared.tasks.spawn(tracing::Instrument::instrument(writer, span));
     }
 
-    /// A frame of a control tuple and what belongs behind it, as this link frames it.
+    /// A control tuple and what belongs behind it, encoded for this link and no other.
     ///
     /// # Errors
     /// When a term has no external form, for example a list of more than 2^32-1 elements.
-    pub(crate) fn frame(
+    pub(crate) fn encode(
         &self,
         control: &Term,
         payload: Option<&Term>,
-    ) -> Result<Rope, etf::EncodeError> {
-        let mut encoder = Encoder::new();
-        encoder.bytes(&[PASS_THROUGH]);
-        encoder.version();
-        encoder.term(control)?;
-        if let Some(payload) = payload {
-            encoder.version();
-            encoder.term(payload)?;
-        }
-        Ok(encoder.finish())
+    ) -> Result<Message, etf::EncodeError> {
+        Message::encode(self.framing, control, payload)
     }
 
     /// Sends what the node itself has to say, without ever waiting. A peer that lets 8 MiB of it
     /// lie loses the link.
     pub(crate) fn answer(&self, control: &Term, payload: Option<&Term>) {
-        let bytes = match self.frame(control, payload) {
-            Ok(bytes) => bytes,
-            Err(error) => {
-                tracing::error!(%error, "an answer could not be encoded");
-                return;
-            }
-        };
-        self.answer_frame(bytes);
+        match self.encode(control, payload) {
+            Ok(message) => self.answer_message(message),
+            Err(error) => tracing::error!(%error, "an answer could not be encoded"),
+        }
     }
 
-    /// As [`Link::answer`], of a frame.
-    pub(crate) fn answer_frame(&self, bytes: Rope) {
-        if self.outbox.answer(bytes) == Err(Refused::Busy) {
+    /// As [`Link::answer`], of what is encoded already.
+    pub(crate) fn answer_message(&self, message: Message) {
+        if self.outbox.answer(message) == Err(Refused::Busy) {
             self.close(DownReason::NotReading);
         }
     }

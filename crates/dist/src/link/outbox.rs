@@ -9,8 +9,9 @@
 use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
-use etf::Rope;
 use tokio::sync::{Notify, Semaphore};
+
+use crate::wire::outgoing::Message;
 
 /// Of this many answers, however long, the peer has to have read one.
 const SHARES: usize = 16;
@@ -46,10 +47,10 @@ enum Phase {
     Closed,
 }
 
-/// A frame without its length, and what its writing gives back.
+/// A message, and what its writing gives back.
 #[derive(Debug)]
 pub(crate) struct Frame {
-    pub(crate) bytes: Rope,
+    pub(crate) message: Message,
     cost: Cost,
 }
 
@@ -92,8 +93,8 @@ impl Outbox {
     ///
     /// # Errors
     /// When the link is gone.
-    pub(crate) async fn send(&self, bytes: Rope) -> Result<(), Refused> {
-        self.send_if(bytes, || true).await
+    pub(crate) async fn send(&self, message: Message) -> Result<(), Refused> {
+        self.send_if(message, || true).await
     }
 
     /// As [`Outbox::send`], unless `still` says, once there is room, that it need not be sent any
@@ -103,13 +104,13 @@ impl Outbox {
     /// When the link is gone.
     pub(crate) async fn send_if(
         &self,
-        bytes: Rope,
+        message: Message,
         still: impl FnOnce() -> bool,
     ) -> Result<(), Refused> {
-        let cost = self.cost(&bytes);
+        let cost = self.cost(&message);
         let permit = self.room.acquire_many(cost).await.map_err(|_| Refused::Closed)?;
         if still() {
-            self.push(Frame { bytes, cost: Cost::Room(cost) })?;
+            self.push(Frame { message, cost: Cost::Room(cost) })?;
             permit.forget();
         }
         Ok(())
@@ -119,13 +120,13 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Refused::Busy`] when there is none, [`Refused::Closed`] when the link is gone.
-    pub(crate) fn try_send(&self, bytes: Rope) -> Result<(), Refused> {
-        let cost = self.cost(&bytes);
+    pub(crate) fn try_send(&self, message: Message) -> Result<(), Refused> {
+        let cost = self.cost(&message);
         let permit = self.room.try_acquire_many(cost).map_err(|error| match error {
             tokio::sync::TryAcquireError::Closed => Refused::Closed,
             tokio::sync::TryAcquireError::NoPermits => Refused::Busy,
         })?;
-        self.push(Frame { bytes, cost: Cost::Room(cost) })?;
+        self.push(Frame { message, cost: Cost::Room(cost) })?;
         permit.forget();
         Ok(())
     }
@@ -134,9 +135,9 @@ impl Outbox {
     ///
     /// # Errors
     /// [`Refused::Busy`] when the reserve is used up: the link has to be closed then.
-    pub(crate) fn answer(&self, bytes: Rope) -> Result<(), Refused> {
+    pub(crate) fn answer(&self, message: Message) -> Result<(), Refused> {
         // A long reason of an exit says nothing about whether the peer reads: it counts as a share.
-        let size = bytes.len().min(self.reserve.div_ceil(SHARES));
+        let size = message.len().min(self.reserve.div_ceil(SHARES));
         let mut state = self.lock();
         if state.phase != Phase::Open {
             return Err(Refused::Closed);
@@ -145,7 +146,7 @@ impl Outbox {
             return Err(Refused::Busy);
         }
         state.reserved += size;
-        state.frames.push_back(Frame { bytes, cost: Cost::Reserve(size) });
+        state.frames.push_back(Frame { message, cost: Cost::Reserve(size) });
         drop(state);
         self.filled.notify_one();
         Ok(())
@@ -217,8 +218,8 @@ impl Outbox {
     }
 
     /// A message larger than the whole room must not wait for ever: it counts as the room.
-    fn cost(&self, bytes: &Rope) -> u32 {
-        u32::try_from(bytes.len()).map_or(self.bound, |size| size.min(self.bound))
+    fn cost(&self, message: &Message) -> u32 {
+        u32::try_from(message.len()).map_or(self.bound, |size| size.min(self.bound))
     }
 
     fn push(&self, frame: Frame) -> Result<(), Refused> {
@@ -242,33 +243,34 @@ mod tests {
     use std::sync::Arc;
 
     use bytes::Bytes;
+    use etf::Rope;
     use futures::FutureExt;
 
     use super::*;
 
-    fn rope(size: usize) -> Rope {
-        Rope::from(Bytes::from(vec![0; size]))
+    fn sized(size: usize) -> Message {
+        Message::of_body(Rope::from(Bytes::from(vec![0; size])))
     }
 
     #[tokio::test]
     async fn messages_come_out_in_the_order_they_went_in() {
         let outbox = Outbox::new(100, 100);
-        outbox.send(rope(1)).await.unwrap();
-        outbox.answer(rope(2)).unwrap();
-        outbox.try_send(rope(3)).unwrap();
+        outbox.send(sized(1)).await.unwrap();
+        outbox.answer(sized(2)).unwrap();
+        outbox.try_send(sized(3)).unwrap();
         let batch = outbox.next().await.unwrap();
-        let sizes: Vec<_> = batch.frames.iter().map(|frame| frame.bytes.len()).collect();
+        let sizes: Vec<_> = batch.frames.iter().map(|frame| frame.message.len()).collect();
         assert_eq!(sizes, [1, 2, 3]);
     }
 
     #[tokio::test]
     async fn a_sender_waits_until_its_predecessors_are_written() {
         let outbox = Arc::new(Outbox::new(10, 10));
-        outbox.send(rope(8)).await.unwrap();
-        assert_eq!(outbox.try_send(rope(8)), Err(Refused::Busy));
+        outbox.send(sized(8)).await.unwrap();
+        assert_eq!(outbox.try_send(sized(8)), Err(Refused::Busy));
         let waiting = tokio::spawn({
             let outbox = outbox.clone();
-            async move { outbox.send(rope(8)).await }
+            async move { outbox.send(sized(8)).await }
         });
         let batch = outbox.next().await.unwrap();
         assert_eq!(batch.frames.len(), 1);
@@ -280,60 +282,60 @@ mod tests {
     #[tokio::test]
     async fn a_message_larger_than_the_room_passes() {
         let outbox = Outbox::new(10, 10);
-        outbox.send(rope(1000)).await.unwrap();
+        outbox.send(sized(1000)).await.unwrap();
         let batch = outbox.next().await.unwrap();
         outbox.written(&batch.frames);
-        assert_eq!(outbox.try_send(rope(10)), Ok(()));
+        assert_eq!(outbox.try_send(sized(10)), Ok(()));
     }
 
     #[tokio::test]
     async fn a_cancelled_wait_takes_no_room() {
         let outbox = Outbox::new(10, 10);
-        outbox.send(rope(10)).await.unwrap();
-        assert!(outbox.send(rope(10)).now_or_never().is_none());
+        outbox.send(sized(10)).await.unwrap();
+        assert!(outbox.send(sized(10)).now_or_never().is_none());
         let batch = outbox.next().await.unwrap();
         assert_eq!(batch.frames.len(), 1);
         outbox.written(&batch.frames);
-        assert_eq!(outbox.try_send(rope(10)), Ok(()));
+        assert_eq!(outbox.try_send(sized(10)), Ok(()));
     }
 
     #[tokio::test]
     async fn answers_do_not_wait_for_messages_but_have_a_bound_of_their_own() {
         let outbox = Outbox::new(10, 160);
-        outbox.send(rope(10)).await.unwrap();
+        outbox.send(sized(10)).await.unwrap();
         for _ in 0..20 {
-            outbox.answer(rope(8)).unwrap();
+            outbox.answer(sized(8)).unwrap();
         }
-        assert_eq!(outbox.answer(rope(8)), Err(Refused::Busy));
+        assert_eq!(outbox.answer(sized(8)), Err(Refused::Busy));
         let batch = outbox.next().await.unwrap();
         outbox.written(&batch.frames);
-        assert_eq!(outbox.answer(rope(8)), Ok(()));
+        assert_eq!(outbox.answer(sized(8)), Ok(()));
     }
 
     #[tokio::test]
     async fn an_answer_longer_than_the_bound_passes_but_not_any_number_of_them() {
         let outbox = Outbox::new(10, 160);
         for _ in 0..SHARES {
-            outbox.answer(rope(1000)).unwrap();
+            outbox.answer(sized(1000)).unwrap();
         }
-        assert_eq!(outbox.answer(rope(1000)), Err(Refused::Busy));
+        assert_eq!(outbox.answer(sized(1000)), Err(Refused::Busy));
         let batch = outbox.next().await.unwrap();
         outbox.written(&batch.frames);
-        assert_eq!(outbox.answer(rope(1000)), Ok(()));
+        assert_eq!(outbox.answer(sized(1000)), Ok(()));
     }
 
     #[tokio::test]
     async fn finishing_writes_what_is_queued_and_closing_forgets_it() {
         let outbox = Outbox::new(10, 10);
-        outbox.send(rope(1)).await.unwrap();
+        outbox.send(sized(1)).await.unwrap();
         outbox.finish();
-        assert_eq!(outbox.send(rope(1)).await, Err(Refused::Closed));
-        assert_eq!(outbox.answer(rope(1)), Err(Refused::Closed));
+        assert_eq!(outbox.send(sized(1)).await, Err(Refused::Closed));
+        assert_eq!(outbox.answer(sized(1)), Err(Refused::Closed));
         assert_eq!(outbox.next().await.unwrap().frames.len(), 1);
         assert!(outbox.next().await.is_none());
 
         let outbox = Outbox::new(10, 10);
-        outbox.send(rope(1)).await.unwrap();
+        outbox.send(sized(1)).await.unwrap();
         outbox.close();
         assert!(outbox.next().await.is_none());
     }
@@ -341,10 +343,10 @@ mod tests {
     #[tokio::test]
     async fn closing_wakes_those_who_wait_for_room() {
         let outbox = Arc::new(Outbox::new(10, 10));
-        outbox.send(rope(10)).await.unwrap();
+        outbox.send(sized(10)).await.unwrap();
         let waiting = tokio::spawn({
             let outbox = outbox.clone();
-            async move { outbox.send(rope(10)).await }
+            async move { outbox.send(sized(10)).await }
         });
         outbox.close();
         assert_eq!(waiting.await.unwrap(), Err(Refused::Closed));
@@ -359,7 +361,7 @@ mod tests {
         assert!(batch.tick && batch.frames.is_empty());
         assert!(outbox.next().now_or_never().is_none());
         outbox.tick();
-        outbox.send(rope(1)).await.unwrap();
+        outbox.send(sized(1)).await.unwrap();
         let batch = outbox.next().await.unwrap();
         assert!(!batch.tick && batch.frames.len() == 1);
     }

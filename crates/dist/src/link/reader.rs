@@ -7,17 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use etf::{Decoder, RawTerm};
 use futures::FutureExt;
 use tokio::task::yield_now;
 use tokio::time::sleep_until;
 
+use super::Link;
 use super::setup::ReadHalf;
-use super::{Link, VERSION};
 use crate::error::DownReason;
 use crate::node::{Shared, dispatch};
-use crate::wire::control::{Control, ControlError};
-use crate::wire::frame::{Frame, FrameBuffer, PASS_THROUGH};
+use crate::wire::control::ControlError;
+use crate::wire::frame::{Frame, FrameBuffer};
+use crate::wire::incoming::{Incoming, Message};
 use crate::wire::tick::{Due, Ticker};
 
 /// How long a reader that just had a message looks for the next one before it sleeps. A BEAM's
@@ -42,11 +42,17 @@ async fn read_all(
     shared: &Arc<Shared>,
 ) -> Result<(), DownReason> {
     let mut buffer = FrameBuffer::new(shared.limits.frame_bytes);
+    let mut incoming = Incoming::new(
+        link.framing,
+        shared.limits.fragments(),
+        shared.fragments.clone(),
+        shared.limits.terms.clone(),
+    );
     let mut ticker = Ticker::new(shared.tick_time);
     let mut alarm = pin!(sleep_until(Instant::now().into()));
     if !rest.is_empty() {
         buffer.room().extend_from_slice(rest);
-        take_frames(link, &mut buffer, shared)?;
+        take_frames(link, &mut buffer, &mut incoming, shared)?;
     }
     let mut lively = false;
     loop {
@@ -64,7 +70,7 @@ async fn read_all(
                 if ticker.on_read(link.age(), link.last_write()) {
                     link.outbox.tick();
                 }
-                lively = take_frames(link, &mut buffer, shared)?;
+                lively = take_frames(link, &mut buffer, &mut incoming, shared)?;
             }
             () = &mut alarm => {
                 let next = on_alarm(link, &mut ticker, shared)?;
@@ -103,39 +109,28 @@ fn on_alarm(
 fn take_frames(
     link: &Arc<Link>,
     buffer: &mut FrameBuffer,
+    incoming: &mut Incoming,
     shared: &Arc<Shared>,
 ) -> Result<bool, DownReason> {
     let mut lively = false;
     while let Some(frame) = buffer.next().map_err(|error| DownReason::malformed(&error))? {
         if let Frame::Data(bytes) = frame {
             link.counters.read(1, 0);
-            take_frame(link, bytes, shared)?;
+            take_frame(link, incoming, &bytes, shared)?;
             lively = true;
         }
     }
     Ok(lively)
 }
 
-fn take_frame(link: &Arc<Link>, bytes: Bytes, shared: &Arc<Shared>) -> Result<(), DownReason> {
-    let (&kind, _) = bytes.split_first().ok_or_else(|| DownReason::malformed(&"an empty frame"))?;
-    if kind != PASS_THROUGH {
-        // Neither headers nor fragments were offered, so no peer may send them.
-        return Err(DownReason::malformed(&format_args!("a frame that starts with {kind}")));
-    }
-    let body = bytes.slice(1..);
-    let mut decoder = Decoder::new(&body, &[], &shared.limits.terms);
-    let control = match decoder.term_with_version() {
-        Ok(term) => Control::parse(term),
-        Err(error) => return Err(DownReason::malformed(&error)),
-    };
-    let payload = body.slice(decoder.position()..);
-    let payload = match payload.first() {
-        None => None,
-        Some(&VERSION) => Some(RawTerm::new(&payload, shared.no_atoms.clone(), true)),
-        Some(other) => {
-            return Err(DownReason::malformed(&format_args!("a payload that starts with {other}")));
-        }
-    };
+fn take_frame(
+    link: &Arc<Link>,
+    incoming: &mut Incoming,
+    bytes: &Bytes,
+    shared: &Arc<Shared>,
+) -> Result<(), DownReason> {
+    let taken = incoming.take(bytes).map_err(|error| DownReason::malformed(&error))?;
+    let Some(Message { control, payload }) = taken else { return Ok(()) };
     match control {
         Ok(control) => {
             tracing::trace!(?control, "read");

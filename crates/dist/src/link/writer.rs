@@ -10,6 +10,7 @@ use tokio::io::{AsyncWrite, AsyncWriteExt};
 use super::Link;
 use super::outbox::{Batch, Frame};
 use crate::error::DownReason;
+use crate::wire::outgoing::Outgoing;
 
 /// Segments shorter than this are copied together; longer ones are handed to the kernel where
 /// they are.
@@ -20,13 +21,14 @@ const KEEP: usize = 64 * 1024;
 
 /// Writes until the link's queue is finished, the link is closed, or the socket fails.
 pub(super) async fn run(link: Arc<Link>, mut socket: impl AsyncWrite + Unpin) {
+    let mut outgoing = Outgoing::new(link.framing);
     let mut scratch = BytesMut::new();
     while let Some(batch) = link.outbox.next().await {
         let written = tokio::select! {
             biased;
             // A peer that reads nothing holds a write up for ever, and with it the socket.
             () = link.closing.cancelled() => return,
-            written = write(&link, &mut socket, &batch, &mut scratch) => written,
+            written = write(&link, &mut socket, &batch, &mut outgoing, &mut scratch) => written,
         };
         if let Err(error) = written {
             link.close(DownReason::Io(Arc::new(error)));
@@ -45,6 +47,7 @@ async fn write(
     link: &Link,
     socket: &mut (impl AsyncWrite + Unpin),
     batch: &Batch,
+    outgoing: &mut Outgoing,
     scratch: &mut BytesMut,
 ) -> io::Result<()> {
     if batch.tick {
@@ -53,7 +56,7 @@ async fn write(
         link.on_write(0, 4);
         return Ok(());
     }
-    let mut segments = Segments::gather(&batch.frames, scratch)?;
+    let mut segments = Segments::gather(&batch.frames, outgoing, scratch)?;
     let bytes = segments.remaining();
     while segments.has_remaining() {
         let written = socket.write_buf(&mut segments).await?;
@@ -77,14 +80,22 @@ struct Segments {
 }
 
 impl Segments {
-    fn gather(frames: &[Frame], scratch: &mut BytesMut) -> io::Result<Self> {
+    fn gather(
+        frames: &[Frame],
+        outgoing: &mut Outgoing,
+        scratch: &mut BytesMut,
+    ) -> io::Result<Self> {
         let mut segments = Self::default();
-        for frame in frames {
-            let length = u32::try_from(frame.bytes.len()).map_err(|_| {
+        let mut header = Vec::new();
+        for Frame { message, .. } in frames {
+            header.clear();
+            outgoing.whole(message, &mut header);
+            let length = u32::try_from(header.len() + message.len()).map_err(|_| {
                 io::Error::new(io::ErrorKind::InvalidInput, "a frame of more than 4 GiB")
             })?;
             scratch.put_u32(length);
-            for part in frame.bytes.iter() {
+            scratch.extend_from_slice(&header);
+            for part in message.body.iter() {
                 if part.len() < COPY_BELOW {
                     scratch.extend_from_slice(part);
                 } else {

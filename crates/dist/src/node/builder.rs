@@ -19,6 +19,7 @@ use crate::link;
 use crate::name::NodeName;
 use crate::process::{Ids, Processes};
 use crate::rpc::{Exports, Spawns};
+use crate::wire::fragment::Budget;
 
 /// OTP's `net_ticktime`.
 const TICK_TIME: Duration = Duration::from_secs(60);
@@ -95,6 +96,7 @@ pub struct NodeBuilder {
     step_time: Duration,
     limits: Limits,
     exports: Exports,
+    withheld: Flags,
 }
 
 impl NodeBuilder {
@@ -112,6 +114,7 @@ impl NodeBuilder {
             step_time: STEP_TIME,
             limits: Limits::default(),
             exports: Exports::new(),
+            withheld: Flags::EMPTY,
         }
     }
 
@@ -189,6 +192,14 @@ impl NodeBuilder {
         self
     }
 
+    /// Does not offer these, so that tests see how each side does without.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn withhold(mut self, flags: Flags) -> Self {
+        self.withheld = flags;
+        self
+    }
+
     /// Listens, registers with EPMD, and accepts connections from then on.
     ///
     /// # Errors
@@ -243,9 +254,10 @@ impl NodeBuilder {
 
     /// The flags that this node offers.
     pub(super) fn flags(&self) -> Flags {
+        let flags = Flags::OFFERED.without(self.withheld);
         match self.visibility {
-            Visibility::Hidden => Flags::OFFERED,
-            Visibility::Visible => Flags::OFFERED | Flags::PUBLISHED,
+            Visibility::Hidden => flags,
+            Visibility::Visible => flags | Flags::PUBLISHED,
         }
     }
 
@@ -265,6 +277,7 @@ impl NodeBuilder {
         let ids = Ids::new(Atom::from(&self.name), creation);
         let self_id = ids.process();
         let self_pid = ids.pid(self_id);
+        let fragments = Budget::new(self.limits.fragment_bytes_of_node);
         Arc::new(Shared {
             name: self.name,
             creation,
@@ -287,7 +300,7 @@ impl NodeBuilder {
             listen_addr,
             events: events::Events::new(),
             registrar: Mutex::new(None),
-            no_atoms: Arc::from([]),
+            fragments,
         })
     }
 }

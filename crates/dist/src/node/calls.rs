@@ -201,7 +201,7 @@ impl Shared {
             (module, function, arguments.len()),
             vec![Term::atom("monitor")],
         );
-        let bytes = link.frame(&control, Some(&Term::List(arguments)))?;
+        let bytes = link.encode(&control, Some(&Term::List(arguments)))?;
         let sent = link.outbox.send(bytes).await;
         sent.map_err(|refused| refused.into_error(node.clone()))?;
         Ok(call)

@@ -1,11 +1,20 @@
 //! What a node keeps within.
 
+use crate::wire::fragment::FragmentLimits;
+
 /// Bounds on what peers can make a node hold. Every one of them can be set.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Limits {
     /// The longest frame taken from a peer, in bytes (512 MiB). A longer one closes the link.
     pub frame_bytes: usize,
+    /// How many fragmented messages of one peer may be in progress (64). Another one closes the link.
+    pub fragment_sequences: usize,
+    /// How many bytes of them may have arrived (512 MiB). Over it the link is closed.
+    pub fragment_bytes: usize,
+    /// How many bytes of them may have arrived from all peers together (1 GiB). The link over which
+    /// one more comes is closed.
+    pub fragment_bytes_of_node: usize,
     /// What may wait to be written to one peer before senders wait, in bytes (1 MiB, as the BEAM's
     /// `+zdbbl`). A longer message counts as this much.
     pub queue_bytes: u32,
@@ -27,6 +36,9 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             frame_bytes: 512 << 20,
+            fragment_sequences: 64,
+            fragment_bytes: 512 << 20,
+            fragment_bytes_of_node: 1 << 30,
             queue_bytes: 1 << 20,
             reserve_bytes: 8 << 20,
             mailbox_messages: 1_000_000,
@@ -34,5 +46,12 @@ impl Default for Limits {
             unauthenticated: 64,
             terms: etf::Limits::default(),
         }
+    }
+}
+
+impl Limits {
+    /// Those of one link's fragments.
+    pub(crate) fn fragments(&self) -> FragmentLimits {
+        FragmentLimits { sequences: self.fragment_sequences, bytes: self.fragment_bytes }
     }
 }

@@ -38,6 +38,7 @@ use crate::link::{self, Link, LinkCounters};
 use crate::name::NodeName;
 use crate::process::{Process, ProcessId, Processes};
 use crate::rpc::{Exports, Spawns};
+use crate::wire::fragment::Budget;
 
 /// How often a connection attempt may lose its place to another with the same peer before
 /// [`Node::connect`] gives up.
@@ -74,6 +75,8 @@ pub struct NodeCounts {
     pub held: usize,
     /// Calls that wait for an answer.
     pub calls: usize,
+    /// Bytes of messages of which fragments are missing.
+    pub fragment_bytes: usize,
     /// Tasks of the node: two for each link, and a few.
     pub tasks: usize,
 }
@@ -105,8 +108,8 @@ pub(crate) struct Shared {
     listen_addr: Option<SocketAddr>,
     events: events::Events,
     registrar: Mutex<Option<Registrar>>,
-    /// The atoms of a payload whose frame has no header.
-    pub(crate) no_atoms: Arc<[Atom]>,
+    /// What the fragments that have arrived of messages in progress take.
+    pub(crate) fragments: Arc<Budget>,
 }
 
 /// How peers are found and how long they are given.
@@ -220,6 +223,7 @@ impl Node {
             calls: self.shared.calls.len() + self.shared.spawns.len(),
             relations: links.iter().map(|link| link.relations.len()).sum(),
             held: self.shared.processes.relations(),
+            fragment_bytes: self.shared.fragments.used(),
             tasks: self.shared.tasks.len(),
         }
     }

@@ -156,7 +156,7 @@ impl Shared {
             Err(source) => return Err(SendError::Connect { node, source }),
         };
         let Some(control) = receiver.control(from, &link) else { return Ok(()) };
-        let bytes = link.frame(&control, Some(&message))?;
+        let bytes = link.encode(&control, Some(&message))?;
         let sent = link.outbox.send(bytes).await;
         sent.map_err(|refused| refused.into_error(node))
     }
@@ -178,7 +178,7 @@ impl Shared {
             return Err(SendError::NotConnected(node));
         };
         let Some(control) = receiver.control(from, &link) else { return Ok(()) };
-        let bytes = link.frame(&control, Some(&message))?;
+        let bytes = link.encode(&control, Some(&message))?;
         link.outbox.try_send(bytes).map_err(|refused| refused.into_error(node))
     }
 

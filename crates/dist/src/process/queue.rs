@@ -162,7 +162,7 @@ impl Envelope {
     fn size(&self) -> usize {
         OVERHEAD
             + match &self.body {
-                Body::Encoded(raw, _) => raw.len(),
+                Body::Encoded(raw, _) => raw.retained(),
                 Body::Term(term) => heap(term),
             }
     }

@@ -218,7 +218,7 @@ impl Shared {
     /// Sends a signal of a process of ours, waiting for room as a message would. A link that goes
     /// down meanwhile has told everybody by itself.
     pub(crate) async fn signal(&self, link: &Link, control: &Term, payload: Option<&Term>) {
-        match link.frame(control, payload) {
+        match link.encode(control, payload) {
             Ok(bytes) => drop(link.outbox.send(bytes).await),
             Err(error) => tracing::warn!(%error, "a signal could not be encoded"),
         }
@@ -228,7 +228,7 @@ impl Shared {
     /// room is cut off, at once and out of the node's reserve, or the two sides would not know the
     /// same.
     async fn surely(&self, link: &Link, control: &Term, still: impl Fn() -> bool) {
-        let bytes = match link.frame(control, None) {
+        let bytes = match link.encode(control, None) {
             Ok(bytes) => bytes,
             Err(error) => {
                 tracing::warn!(%error, "a signal could not be encoded");
@@ -238,7 +238,7 @@ impl Shared {
         let at_once = bytes.clone();
         let undo = Undo(Some(|| {
             if still() {
-                link.answer_frame(at_once);
+                link.answer_message(at_once);
             }
         }));
         // A link that goes down meanwhile has told everybody by itself.

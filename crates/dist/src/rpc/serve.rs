@@ -165,7 +165,7 @@ async fn run(
                     reason,
                     link.flags,
                 );
-                match link.frame(&control, payload.as_ref()) {
+                match link.encode(&control, payload.as_ref()) {
                     Ok(frame) => {
                         let still = || inner.demonitored(&reference);
                         let _ = link.outbox.send_if(frame, still).await;

@@ -212,7 +212,7 @@ impl Shared {
             (module, function, args.len()),
             options.to_terms(),
         );
-        let frame = link.frame(&control, Some(&Term::List(args))).map_err(SendError::from)?;
+        let frame = link.encode(&control, Some(&Term::List(args))).map_err(SendError::from)?;
         let pending =
             Pending { process: process.clone(), options: options.clone(), tell, relation };
         // Known before it is sent, and sent as soon as it is known: a future that is dropped while

@@ -1,9 +1,11 @@
 //! Distribution headers: which atoms the terms of a frame refer to, and which part of a message the frame is
 //! (`erl_ext_dist`, "Distribution Header"; `erts_prepare_dist_ext` in OTP's `external.c`).
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use etf::{Atom, AtomError};
+
+use super::slots::Slots;
 
 /// Leads every frame that has a header.
 const VERSION: u8 = 131;
@@ -16,9 +18,6 @@ const FIRST_FRAGMENT: u8 = 69;
 
 /// A later fragment of a message.
 const FRAGMENT: u8 = 70;
-
-/// Slots of an atom cache: 8 segments of 256.
-const SLOTS: usize = 2048;
 
 /// In the half byte of a reference: the atom follows and goes into the slot.
 const NEW_ENTRY: u8 = 8;
@@ -94,8 +93,7 @@ pub(crate) enum HeaderError {
 /// The atoms that the peer has sent on one connection, by slot.
 #[derive(Debug, Default)]
 pub(crate) struct AtomCache {
-    /// Empty until the first header with an atom in it; then one for each slot.
-    slots: Vec<Option<Atom>>,
+    slots: Slots,
 }
 
 impl AtomCache {
@@ -127,7 +125,7 @@ impl AtomCache {
         let [count] = rest.array()?;
         if count == 0 {
             // Not even the flags follow.
-            return Ok(Arc::default());
+            return Ok(no_atoms());
         }
         let flags = rest.take(usize::from(count) / 2 + 1)?;
         let long_atoms = half_byte(flags, count.into()) & LONG_ATOMS != 0;
@@ -140,7 +138,7 @@ impl AtomCache {
         let [index] = rest.array()?;
         let slot = usize::from(flags & SEGMENT) << 8 | usize::from(index);
         if flags & NEW_ENTRY == 0 {
-            return self.slots.get(slot).cloned().flatten().ok_or(HeaderError::UnsetSlot { slot });
+            return self.slots.get(slot).cloned().ok_or(HeaderError::UnsetSlot { slot });
         }
         let length = if long {
             u16::from_be_bytes(rest.array()?)
@@ -150,12 +148,7 @@ impl AtomCache {
         let text = std::str::from_utf8(rest.take(length.into())?)
             .map_err(|_| HeaderError::AtomEncoding)?;
         let atom = Atom::new(text)?;
-        if self.slots.is_empty() {
-            self.slots.resize(SLOTS, None);
-        }
-        if let Some(place) = self.slots.get_mut(slot) {
-            *place = Some(atom.clone());
-        }
+        self.slots.set(slot, atom.clone());
         Ok(atom)
     }
 }
@@ -168,6 +161,12 @@ impl Part {
             fragment => Ok(Self { sequence, fragment }),
         }
     }
+}
+
+/// An empty list of atoms, without an allocation each time.
+pub(crate) fn no_atoms() -> Arc<[Atom]> {
+    static NONE: LazyLock<Arc<[Atom]>> = LazyLock::new(|| Arc::from([]));
+    NONE.clone()
 }
 
 /// The flags of one reference: the lower half of a byte for an even one, the upper for an odd one.

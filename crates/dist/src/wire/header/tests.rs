@@ -175,7 +175,7 @@ fn the_fragments_of_otps_documentation_are_read() {
     ];
     // The document's first byte of flags says that reference 0 is in segment 4, where the example has set nothing.
     assert_eq!(cache.read(&first), Err(HeaderError::UnsetSlot { slot: 4 * 256 + 10 }));
-    cache.slots[4 * 256 + 10] = Some(Atom::from_static("n1"));
+    cache.slots.set(4 * 256 + 10, Atom::from_static("n1"));
     let (header, rest) = cache.read(&first).unwrap();
     let Header::First { part, atoms } = header else { panic!("not a first fragment") };
     assert_eq!(part, Part { sequence: 0x2a8_0000_0553, fragment: 2 });

@@ -1,0 +1,230 @@
+//! From messages to frames, as the two nodes have settled on framing them (see [`super::incoming`]).
+//!
+//! The sender of a message encodes it, with numbers for the atoms that its header will have. What
+//! has an order is given out here, when the message is written: the slots of the atom cache and the
+//! numbers of sequences.
+
+use etf::{Atom, EncodeError, Encoder, Rope, Term};
+
+use super::frame::PASS_THROUGH;
+use super::incoming::Framing;
+use super::slots::{SLOTS, Slots};
+
+/// The lengths of atoms that need two bytes.
+const LONG: usize = 256;
+
+/// A control tuple and what belongs behind it, encoded for one connection.
+#[derive(Debug, Clone)]
+pub(crate) struct Message {
+    /// What stands behind the header.
+    pub(crate) body: Rope,
+    /// The entries of the header.
+    atoms: Vec<Atom>,
+}
+
+/// The sending side of one connection.
+#[derive(Debug)]
+pub(crate) struct Outgoing {
+    framing: Framing,
+    /// What the peer knows.
+    slots: Slots,
+}
+
+impl Message {
+    /// Encodes a message for a connection with this framing.
+    ///
+    /// # Errors
+    /// When a term has no external form, for example a list of more than 2^32-1 elements.
+    pub(crate) fn encode(
+        framing: Framing,
+        control: &Term,
+        payload: Option<&Term>,
+    ) -> Result<Self, EncodeError> {
+        if framing.has_headers() {
+            let mut encoder = if framing.atoms { Encoder::with_header() } else { Encoder::new() };
+            encoder.term(control)?;
+            if let Some(payload) = payload {
+                encoder.term(payload)?;
+            }
+            let (body, atoms) = encoder.finish_with_atoms();
+            return Ok(Self { body, atoms });
+        }
+        let mut encoder = Encoder::new();
+        encoder.bytes(&[PASS_THROUGH]);
+        encoder.version();
+        encoder.term(control)?;
+        if let Some(payload) = payload {
+            encoder.version();
+            encoder.term(payload)?;
+        }
+        Ok(Self { body: encoder.finish(), atoms: Vec::new() })
+    }
+
+    /// Anything, to be queued.
+    #[cfg(test)]
+    pub(crate) fn of_body(body: Rope) -> Self {
+        Self { body, atoms: Vec::new() }
+    }
+
+    /// Its length in bytes, without the header.
+    pub(crate) fn len(&self) -> usize {
+        self.body.len()
+    }
+}
+
+impl Outgoing {
+    /// The sending side of a connection that came up.
+    pub(crate) fn new(framing: Framing) -> Self {
+        Self { framing, slots: Slots::default() }
+    }
+
+    /// Writes what stands before the body of a whole message.
+    pub(crate) fn whole(&mut self, message: &Message, out: &mut Vec<u8>) {
+        if self.framing.has_headers() {
+            out.extend([131, 68]);
+            self.entries(&message.atoms, out);
+        }
+    }
+
+    /// Writes the entries of a header: `N`, a half byte of flags for each and one for all, and the
+    /// references.
+    fn entries(&mut self, atoms: &[Atom], out: &mut Vec<u8>) {
+        let count = u8::try_from(atoms.len()).unwrap_or(u8::MAX);
+        out.push(count);
+        if count == 0 {
+            // Not even the flags follow.
+            return;
+        }
+        let flags_at = out.len();
+        out.resize(flags_at + usize::from(count) / 2 + 1, 0);
+        let long = atoms.iter().any(|atom| atom.as_str().len() >= LONG);
+        set_half(out, flags_at, count.into(), u8::from(long));
+        for (at, atom) in atoms.iter().enumerate().take(count.into()) {
+            let (slot, known) = self.slot(atom);
+            let [segment, index] = slot.to_be_bytes();
+            set_half(out, flags_at, at, segment | if known { 0 } else { 8 });
+            out.push(index);
+            if !known {
+                let text = atom.as_str().as_bytes();
+                // At most 255 characters of 4 bytes.
+                let [high, low] = u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes();
+                if long {
+                    out.push(high);
+                }
+                out.push(low);
+                out.extend_from_slice(text);
+            }
+        }
+    }
+
+    /// The slot of an atom, and whether the peer knows that it is there. Each atom has two slots to
+    /// choose from; what is in the first gives way when both are taken.
+    fn slot(&mut self, atom: &Atom) -> (u16, bool) {
+        let first = usize::try_from(atom.spread()).unwrap_or_default() % SLOTS;
+        let second = first ^ 1;
+        let (slot, known) = match (self.slots.get(first), self.slots.get(second)) {
+            (Some(there), _) if there == atom => (first, true),
+            (_, Some(there)) if there == atom => (second, true),
+            (Some(_), None) => (second, false),
+            _ => (first, false),
+        };
+        if !known {
+            self.slots.set(slot, atom.clone());
+        }
+        (u16::try_from(slot).unwrap_or_default(), known)
+    }
+}
+
+/// Sets the half byte `at` of the flags that begin at `start`: the lower half of a byte for an even
+/// one, the upper for an odd one.
+fn set_half(out: &mut [u8], start: usize, at: usize, bits: u8) {
+    if let Some(both) = out.get_mut(start + at / 2) {
+        *both |= if at.is_multiple_of(2) { bits } else { bits << 4 };
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use etf::{Limits, term};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::wire::fragment::{Budget, FragmentLimits};
+    use crate::wire::incoming::Incoming;
+
+    fn framing(atoms: bool, fragments: bool) -> Framing {
+        Framing { atoms, fragments }
+    }
+
+    fn incoming(framing: Framing) -> Incoming {
+        let limits = FragmentLimits { sequences: 64, bytes: 1 << 30 };
+        Incoming::new(framing, limits, Budget::new(1 << 30), Limits::default())
+    }
+
+    fn frame(outgoing: &mut Outgoing, message: &Message) -> Bytes {
+        let mut out = Vec::new();
+        outgoing.whole(message, &mut out);
+        message.body.iter().for_each(|part| out.extend_from_slice(part));
+        out.into()
+    }
+
+    fn reg_send() -> Term {
+        let from = etf::Pid { node: Atom::from_static("a@h"), id: 1, serial: 0, creation: 7 };
+        term!({6, (from), (Term::atom("")), to})
+    }
+
+    #[test]
+    fn each_mix_of_flags_has_its_frame() {
+        for (atoms, fragments, start) in [
+            (false, false, &[112, 131, 104, 4][..]),
+            (false, true, &[131, 68, 0, 104, 4]),
+            // Three entries, all new.
+            (true, true, &[131, 68, 3]),
+            (true, false, &[131, 68, 3]),
+        ] {
+            let framing = framing(atoms, fragments);
+            let message = Message::encode(framing, &reg_send(), Some(&term!(1))).unwrap();
+            let frame = frame(&mut Outgoing::new(framing), &message);
+            assert!(frame.starts_with(start), "{framing:?}: {frame:?}");
+            let got = incoming(framing).take(&frame).unwrap().unwrap();
+            assert!(got.control.is_ok());
+            assert_eq!(got.payload.unwrap().decode(&Limits::default()), Ok(term!(1)));
+        }
+    }
+
+    #[test]
+    fn what_the_peer_knows_is_not_sent_again() {
+        let framing = framing(true, true);
+        let mut outgoing = Outgoing::new(framing);
+        let message = Message::encode(framing, &reg_send(), None).unwrap();
+        let first = frame(&mut outgoing, &message);
+        let second = frame(&mut outgoing, &message);
+        assert_eq!(first.len() - second.len(), "a@h".len() + "to".len() + 3);
+        let mut incoming = incoming(framing);
+        for frame in [first, second] {
+            assert!(incoming.take(&frame).unwrap().unwrap().control.is_ok());
+        }
+    }
+
+    proptest! {
+        /// More atoms than slots, long ones among them: slots are overwritten, also within a header.
+        #[test]
+        fn any_atoms_are_read_back(
+            messages in prop::collection::vec(prop::collection::vec((0..3000_u32, any::<bool>()), 0..300), 1..12),
+        ) {
+            let framing = framing(true, true);
+            let (mut outgoing, mut incoming) = (Outgoing::new(framing), incoming(framing));
+            for names in messages {
+                let atoms = names.iter().map(|(number, long)| {
+                    let pad = if *long { "é".repeat(200) } else { String::new() };
+                    Term::Atom(Atom::new(format!("a{number}{pad}")).unwrap())
+                });
+                let payload = Term::List(atoms.collect());
+                let message = Message::encode(framing, &reg_send(), Some(&payload)).unwrap();
+                let got = incoming.take(&frame(&mut outgoing, &message)).unwrap().unwrap();
+                prop_assert_eq!(got.payload.unwrap().decode(&Limits::default()), Ok(payload));
+            }
+        }
+    }
+}
