@@ -1,0 +1,1 @@
+//! The order of signals around messages in fragments.
