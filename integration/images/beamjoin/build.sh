@@ -10,11 +10,11 @@ host=$(rustc -vV | sed -n 's/^host: //p')
 export RUSTFLAGS="-C target-feature=+crt-static"
 
 # Benchmarks and tests that a manifest lists by name are not copied.
-sed -i '/^\[\[\(bench\|test\|example\)\]\]/,/^$/d' crates/*/Cargo.toml integration/Cargo.toml
+sed -i '/^\[\[\(bench\|test\|example\)\]\]/,/^$/d' crates/*/Cargo.toml integration/Cargo.toml integration/bench/Cargo.toml
 
 case $1 in
 dependencies)
-    for crate in crates/* integration; do
+    for crate in crates/* integration integration/bench; do
         mkdir -p "$crate/src"
         : >"$crate/src/lib.rs"
     done

@@ -1,6 +1,7 @@
 //! `cargo xtask bench`: figures of ours beside those of a peer, taken in the same run.
 
 mod calls;
+mod codec;
 mod idle;
 mod join;
 mod row;
@@ -26,13 +27,10 @@ pub(crate) fn run(json: bool, filter: Option<&str>) -> Result<()> {
     let root = host::root()?;
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     say("building in release mode");
-    let build = ["build", "--release", "--package", "beamjoin", "--package", "integration"];
-    host::run(
-        Command::new(&cargo)
-            .current_dir(&root)
-            .args(build)
-            .args(["--bin", "beamjoin", "--bin", "xtask"]),
-    )?;
+    let mut build = Command::new(&cargo);
+    build.current_dir(&root).args(["build", "--release"]);
+    build.args(["--package", "beamjoin", "--package", "integration", "--package", "bench"]);
+    host::run(build.args(["--bin", "beamjoin", "--bin", "xtask", "--bin", "bench"]))?;
     let target = std::env::current_exe()?;
     let release =
         target.parent().and_then(|debug| debug.parent()).context("no target directory")?;
@@ -47,6 +45,9 @@ pub(crate) fn run(json: bool, filter: Option<&str>) -> Result<()> {
 async fn measure(json: bool, filter: Option<&str>) -> Result<()> {
     let wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter));
     let mut rows = Vec::new();
+    if wanted("codec") {
+        rows.extend(codec::rows()?);
+    }
     if wanted("join") {
         rows.extend(join::rows().await?);
     }

@@ -4,12 +4,12 @@ use std::fmt::Write;
 use std::process::Command;
 
 use anyhow::Result;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::host;
 
 /// One figure of ours, one of a peer's, and what ours should be.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Row {
     /// What was measured, with its unit.
     pub(super) name: String,
@@ -24,13 +24,15 @@ pub(super) struct Row {
 }
 
 /// What a figure should be.
-#[derive(Debug, Clone, Copy, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(super) enum Goal {
     /// Ours below this.
     Below(f64),
     /// Ours divided by the peer's, at most.
     RatioBelow(f64),
+    /// The peer takes at least so many times as long as we do.
+    TimesAsFast(f64),
     /// Nothing was promised.
     None,
 }
@@ -56,6 +58,7 @@ impl Row {
         let met = match self.goal {
             Goal::Below(most) => self.ours < most,
             Goal::RatioBelow(most) => self.ratio.is_some_and(|ratio| ratio <= most),
+            Goal::TimesAsFast(least) => self.ratio.is_some_and(|ratio| ratio * least <= 1.0),
             Goal::None => return "",
         };
         if met { "yes" } else { "no" }
@@ -76,6 +79,7 @@ pub(super) fn table(rows: &[Row]) -> String {
         let goal = match row.goal {
             Goal::Below(most) => format!("< {most}"),
             Goal::RatioBelow(most) => format!("ratio ≤ {most}"),
+            Goal::TimesAsFast(least) => format!("{least} × as fast"),
             Goal::None => String::new(),
         };
         // Writing to a string does not fail.

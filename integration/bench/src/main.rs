@@ -1,0 +1,66 @@
+//! Prints the rows of the codec as JSON, for `cargo xtask bench`.
+
+use anyhow::Result;
+use bench::beam::Beam;
+use bench::contest::medians;
+use bench::{codec, payload};
+use serde_json::{Value, json};
+
+fn main() -> Result<()> {
+    let beam = Beam::start()?;
+    let payloads = payload::payloads();
+    let mut rows = Vec::new();
+
+    let (mut ratios, mut against_beam) = (Vec::new(), Vec::new());
+    for payload in &payloads {
+        let mut contenders = codec::decoders(payload);
+        contenders.push(beam.decoder(payload)?);
+        let figures = medians(contenders)?;
+        let [(_, ours), peers @ .., (beam, beams)] = figures.as_slice() else { continue };
+        let (peer, theirs) = fastest(peers);
+        ratios.push(ours / theirs);
+        rows.push(row(format!("decode {}, µs", payload.name), *ours, peer, theirs, 1.5));
+        against_beam.push(row(format!("decode {}, µs", payload.name), *ours, beam, *beams, 1.2));
+    }
+    // The binary is another matter: we do not copy it.
+    rows.push(mean("decode, geometric mean of the first four", &ratios[..4], 2.0));
+    rows.extend(against_beam);
+
+    let mut ratios = Vec::new();
+    for payload in &payloads {
+        let figures = medians(codec::encoders(payload))?;
+        let [(_, ours), peers @ ..] = figures.as_slice() else { continue };
+        let (peer, theirs) = fastest(peers);
+        ratios.push(ours / theirs);
+        rows.push(row(format!("encode {}, µs", payload.name), *ours, peer, theirs, 1.15));
+    }
+    rows.push(mean("encode, geometric mean", &ratios, 1.3));
+    println!("{}", serde_json::to_string(&rows)?);
+    Ok(())
+}
+
+/// Who took the least time of these, and how much, in ns.
+fn fastest<'a>(peers: &[(&'a str, f64)]) -> (&'a str, f64) {
+    let fastest = peers.iter().min_by(|(_, a), (_, b)| a.total_cmp(b));
+    fastest.copied().unwrap_or(("nobody", f64::NAN))
+}
+
+/// A row of two figures that are in ns.
+fn row(name: String, ours: f64, peer: &str, theirs: f64, goal: f64) -> Value {
+    line(name, ours / 1e3, peer, theirs / 1e3, goal)
+}
+
+/// Of several ratios, as one row.
+fn mean(name: &str, ratios: &[f64], goal: f64) -> Value {
+    let logarithms: f64 = ratios.iter().map(|ratio| ratio.ln()).sum();
+    let mean = (logarithms / ratios.len() as f64).exp();
+    line(format!("{name}, ours / theirs"), mean, "the faster", 1.0, goal)
+}
+
+/// As `cargo xtask bench` keeps it.
+fn line(name: String, ours: f64, peer: &str, theirs: f64, times_as_fast: f64) -> Value {
+    json!({
+        "name": name, "ours": ours, "theirs": [peer, theirs], "ratio": ours / theirs,
+        "goal": { "times_as_fast": times_as_fast },
+    })
+}
