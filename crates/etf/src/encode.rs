@@ -92,6 +92,12 @@ impl Encoder {
         write_all(slice::from_ref(term), self)
     }
 
+    /// Where the next bytes go.
+    #[cfg(feature = "serde")]
+    pub(crate) const fn buffer(&mut self) -> &mut Vec<u8> {
+        &mut self.buffer
+    }
+
     /// How many bytes have been written.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -399,7 +405,7 @@ fn string_length(items: &[Term]) -> Option<u16> {
     items.iter().all(|item| as_byte(item).is_some()).then_some(length)
 }
 
-fn finite(value: f64) -> Result<f64, EncodeError> {
+pub(crate) fn finite(value: f64) -> Result<f64, EncodeError> {
     match value {
         _ if value.is_finite() => Ok(value),
         _ if value.is_nan() => Err(EncodeError::Float { value: "NaN" }),

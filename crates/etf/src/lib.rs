@@ -27,9 +27,12 @@ mod order;
 mod print;
 mod raw;
 mod rope;
+#[cfg(feature = "serde")]
+mod serde;
 mod tag;
 mod term;
 
+pub use bytes::Bytes;
 pub use num_bigint::BigInt;
 
 pub use crate::atom::{Atom, AtomError};
@@ -43,4 +46,11 @@ pub use crate::opaque::{Export, Fun, Record};
 pub use crate::print::Elixir;
 pub use crate::raw::RawTerm;
 pub use crate::rope::Rope;
+#[cfg(feature = "serde")]
+pub use crate::serde::{
+    DeserializeError, SerializeError, bigint, binary, charlist, from_bytes, from_term, keyword,
+    record, to_bytes, to_term,
+};
+#[cfg(feature = "jiff")]
+pub use crate::serde::{date, date_time, naive_date_time, time};
 pub use crate::term::{ImproperList, Term};

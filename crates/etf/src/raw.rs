@@ -56,6 +56,18 @@ impl RawTerm {
         &self.bytes
     }
 
+    /// The atoms of the frame's header.
+    #[cfg(feature = "serde")]
+    pub(crate) fn atoms(&self) -> &[Atom] {
+        &self.atoms
+    }
+
+    /// Whether 131 leads the bytes.
+    #[cfg(feature = "serde")]
+    pub(crate) const fn is_versioned(&self) -> bool {
+        self.versioned
+    }
+
     /// The length in bytes of what is not decoded.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -77,7 +89,7 @@ impl RawTerm {
 }
 
 /// An empty list of atoms, without an allocation each time.
-fn no_atoms() -> Arc<[Atom]> {
+pub(crate) fn no_atoms() -> Arc<[Atom]> {
     static NONE: LazyLock<Arc<[Atom]>> = LazyLock::new(|| Arc::from([]));
     NONE.clone()
 }

@@ -16,6 +16,12 @@ impl Budget {
         Self { elements: limits.elements, memory: limits.memory }
     }
 
+    /// Elements and bytes that are left.
+    #[cfg(feature = "serde")]
+    pub(super) const fn left(&self) -> (usize, usize) {
+        (self.elements, self.memory)
+    }
+
     /// Charges for a vector of that many terms.
     pub(super) fn elements(&mut self, count: usize) -> Result<(), DecodeErrorKind> {
         self.elements = self.elements.checked_sub(count).ok_or(DecodeErrorKind::Elements)?;

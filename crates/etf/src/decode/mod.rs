@@ -6,6 +6,8 @@ mod cursor;
 mod error;
 mod opaque;
 mod open;
+#[cfg(feature = "serde")]
+mod resume;
 mod scalar;
 
 use bytes::Bytes;
