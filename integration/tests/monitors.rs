@@ -1,9 +1,10 @@
 //! Rust watches a BEAM process, and BEAM processes watch Rust: the example, and its sudden death.
 
-use anyhow::Result;
-use dist::{DownReason, NodeEvent};
+use anyhow::{Result, ensure};
+use dist::etf::Term;
+use dist::{Cookie, DownReason, NodeEvent, NodeName};
 use integration::example::Example;
-use integration::{SOON, World, name_of, unique};
+use integration::{SOON, World, eventually, name_of, unique};
 
 #[tokio::test]
 async fn the_example_watches_and_is_watched() -> Result<()> {
@@ -21,6 +22,13 @@ async fn the_example_watches_and_is_watched() -> Result<()> {
 
     let mut example = Example::start("monitors", &["--name", &name, "shell", beam.name()], &world)?;
     example.line("ready").await?;
+    // The monitor is on its way then.
+    eventually(SOON, "the monitor", async || {
+        let watchers = session.eval("element(2, process_info(T, monitored_by))").await?;
+        ensure!(watchers != "[]");
+        Ok(())
+    })
+    .await?;
     session.eval("T ! {bye, 1}").await?;
     let down = format!(":process, {{:shell, :\"{}\"}}, {{:bye, 1}}}}", beam.name());
     example.line_ending(&down).await
@@ -73,5 +81,39 @@ async fn a_node_is_watched_through_its_comings_and_goings() -> Result<()> {
     for monitor in [&mut monitor, &mut absent] {
         assert!(matches!(monitor.next().await, Some(NodeEvent::Up(peer)) if peer.name == name));
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_pid_of_an_earlier_incarnation_is_dead() -> Result<()> {
+    let world = World::new().await?;
+    let beam = world.beam("beam").await?;
+    let name: NodeName = format!("{}@127.0.0.1", unique("rust")).parse()?;
+    let start = || world.node_named(name.clone(), Cookie::new(&world.cookie).unwrap()).start();
+    let session = beam.session();
+    session.eval("process_flag(trap_exit, true)").await?;
+    let whereis = format!("rpc:call('{name}', erlang, whereis, [board])");
+
+    let first = start().await?;
+    let _board = first.register("board")?;
+    session.eval(format!("Old = {whereis}")).await?;
+    first.shutdown(SOON).await;
+    beam.sees(name.as_str(), false, SOON).await?;
+
+    let second = start().await?;
+    let mut board = second.register("board")?;
+    session.eval(format!("New = {whereis}")).await?;
+    // The same number, and not the same process.
+    let same = "[Number(Old) =:= Number(New), Old =:= New]";
+    let number = "Number = fun(P) -> tl(string:split(pid_to_list(P), \".\")) end";
+    assert_eq!(session.eval(format!("{number}, {same}")).await?, "[true,false]");
+    let signals = "Old ! lost, exit(Old, kill), link(Old), M = monitor(process, Old), \
+                   A = receive {'EXIT', Old, X} -> X end, B = receive {'DOWN', M, _, Old, Y} -> Y end, \
+                   C = (catch gen_server:call(Old, lost)), New ! here, {A, B, element(1, element(2, C))}";
+    assert_eq!(session.eval(signals).await?, "{noproc,noproc,noproc}");
+    assert_eq!(board.recv().await.map(|message| message.term), Some(Term::atom("here")));
+    let alive = format!("[rpc:call('{name}', erlang, is_process_alive, [P]) || P <- [Old, New]]");
+    assert_eq!(session.eval(alive).await?, "[false,true]");
+    assert_eq!(second.counts().held, 0);
     Ok(())
 }

@@ -13,6 +13,9 @@ use dist::etf::{Term, term};
 use dist::{AliasMode, Exit, Node, Process};
 use integration::{Beam, SOON, World, eventually, name_of};
 
+/// How long a scene of many signals may take where many tests run at once.
+const LONG: Duration = Duration::from_secs(120);
+
 /// Two BEAM nodes and a Rust node.
 struct Stage {
     driver: Beam,
@@ -42,14 +45,14 @@ impl Stage {
         let scene = format!("N = '{on}', {} {scene}", puppet::DRIVER);
         if on == self.beam.name() {
             self.beam.eval(puppet::IN_ERLANG).await?;
-            let result = self.driver.eval(scene).await?;
+            let result = self.driver.eval_within(LONG, scene).await?;
             self.beam.eval("catch exit(whereis(puppet), kill)").await?;
             self.beam.eval_until(SOON, "whereis(puppet)", "undefined").await?;
             return Ok(result);
         }
         let pid = puppet::start(&self.node)?;
         eventually(SOON, "its name", async || self.node.whereis("puppet").is_some()).await?;
-        let result = self.driver.eval(scene).await?;
+        let result = self.driver.eval_within(LONG, scene).await?;
         self.node.process()?.exit(&pid, Term::atom("kill")).await;
         eventually(SOON, "no puppet", async || self.node.counts().processes == 0).await?;
         Ok(result)

@@ -56,7 +56,7 @@ pub const DRIVER: &str = "
         Ref = make_ref(), {puppet, N} ! {self(), Ref, Command},
         receive {Ref, Answer} -> Answer after Time -> dead end end,
     P = Ask(self, 5000),
-    Do = fun F(Command) -> Ask(Command, 8000) end,
+    Do = fun(Command) -> Ask(Command, 30000) end,
     Wait = fun({'EXIT', Pid}) -> receive {'EXIT', Pid, Why} -> {'EXIT', Why} after 5000 -> timeout end;
               ({'DOWN', Mon}) -> receive {'DOWN', Mon, process, _, Why} -> {'DOWN', Why} after 5000 -> timeout end end,
     Nothing = fun() -> receive Any -> Any after 150 -> nothing end end,";
