@@ -254,3 +254,29 @@ async fn a_signal_before_anything_is_there_ends_it_too() -> Result<()> {
     assert_eq!(exit.code, Some(0), "{}", exit.stderr);
     Ok(())
 }
+
+#[tokio::test]
+async fn a_peer_that_does_not_answer_holds_up_no_end_and_a_second_signal_waits_for_nobody()
+-> Result<()> {
+    let place = Place::new().await?;
+    let beam = place.world.beam("beam").await?;
+    for (signals, code) in [(1, 0), (2, 143)] {
+        let mut joined = place.options().start()?;
+        place.meet(&mut joined, &beam).await?;
+        beam.freeze()?;
+        joined.terminate()?;
+        if signals == 2 {
+            // Two at once may be one.
+            eventually(SOON, "the first signal", async || {
+                joined.stderr().contains("SIGTERM: stopping")
+            })
+            .await?;
+            joined.terminate()?;
+        }
+        let exit = joined.exit(SOON).await?;
+        beam.thaw()?;
+        assert_eq!(exit.code, Some(code), "{}", exit.stderr);
+        beam.sees(&joined.name, false, SOON).await?;
+    }
+    Ok(())
+}
