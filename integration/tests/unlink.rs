@@ -40,18 +40,18 @@ impl Pair {
     async fn unlink(&mut self) -> Result<Term> {
         self.process.unlink(&me()).await;
         let told = self.told().await?;
-        ensure!(told[0] == Term::Int(35) && told[2..] == self.from_us(), "{told:?}");
+        ensure!(told[0] == Term::Int(35) && told[2..] == self.ours(), "{told:?}");
         Ok(told[1].clone())
     }
 
     async fn link(&mut self) -> Result<()> {
         self.process.link(&me()).await;
         let told = self.told().await?;
-        ensure!(told[0] == Term::Int(1) && told[1..] == self.from_us(), "{told:?}");
+        ensure!(told[0] == Term::Int(1) && told[1..] == self.ours(), "{told:?}");
         Ok(())
     }
 
-    fn from_us(&self) -> [Term; 2] {
+    fn ours(&self) -> [Term; 2] {
         [Term::Pid(self.process.pid().clone()), Term::Pid(me())]
     }
 
@@ -150,7 +150,7 @@ async fn a_peer_of_before_unlink_ids_is_told_as_it_was_then() -> Result<()> {
     pair.link().await?;
     pair.process.unlink(&me()).await;
     let told = pair.told().await?;
-    assert!(told[0] == Term::Int(4) && told[1..] == pair.from_us(), "{told:?}");
+    assert!(told[0] == Term::Int(4) && told[1..] == pair.ours(), "{told:?}");
     // There is nothing to wait for.
     assert_eq!(pair.node.counts().held, 0);
     Ok(())

@@ -30,10 +30,11 @@ async fn a_reply_that_is_late_reaches_nobody() -> Result<()> {
     let pair = Pair::new().await?;
     pair.same(&[
         "{catch gen_server:call(S, never, 50), receive M -> M after 100 -> nothing end}",
-        "{catch gen_server:call(S, {later, 150, x}, 50), receive M -> M after 300 -> nothing end}",
-        "{catch gen_server:multi_call([N], scorer, {later, 150, x}, 50), receive M -> M after 300 -> nothing end}",
-        "Id = gen_server:send_request(S, {later, 150, x}), {gen_server:receive_response(Id, 50), receive M -> M after 300 -> nothing end}",
-        "Id = gen_server:send_request(S, {later, 150, x}), {gen_server:wait_response(Id, 50), gen_server:wait_response(Id, 2000)}",
+        // The late reply is sent before the one to `release`, to the same process.
+        "{catch gen_server:call(S, keep, 50), gen_server:call(S, release), receive M -> M after 0 -> nothing end}",
+        "{catch gen_server:multi_call([N], scorer, keep, 50), gen_server:call(S, release), receive M -> M after 0 -> nothing end}",
+        "Id = gen_server:send_request(S, keep), {gen_server:receive_response(Id, 50), gen_server:call(S, release), receive M -> M after 0 -> nothing end}",
+        "Id = gen_server:send_request(S, keep), {gen_server:wait_response(Id, 50), gen_server:call(S, release), gen_server:wait_response(Id, 2000)}",
     ])
     .await
 }
