@@ -4,7 +4,7 @@
 use anyhow::{Context, Result, ensure};
 use dist::etf::{Atom, Pid, Term, term};
 use dist::{Flags, Node, Process};
-use integration::raw_peer::{frame, read};
+use integration::raw_peer::{PLAIN, frame, read};
 use integration::{RawPeer, SOON, World, eventually};
 
 const ME: &str = "raw@127.0.0.1";
@@ -91,7 +91,7 @@ impl Pair {
 #[tokio::test]
 async fn nothing_that_crosses_our_unlink_reaches_the_process() -> Result<()> {
     let world = World::new().await?;
-    let mut pair = Pair::new(&world, Flags::OFFERED).await?;
+    let mut pair = Pair::new(&world, PLAIN).await?;
     pair.link().await?;
     let id = pair.unlink().await?;
     // Sent before the peer read our unlink.
@@ -114,7 +114,7 @@ async fn nothing_that_crosses_our_unlink_reaches_the_process() -> Result<()> {
 #[tokio::test]
 async fn a_link_made_anew_outlives_the_acknowledgement_of_the_old_unlink() -> Result<()> {
     let world = World::new().await?;
-    let mut pair = Pair::new(&world, Flags::OFFERED).await?;
+    let mut pair = Pair::new(&world, PLAIN).await?;
     pair.link().await?;
     let first = pair.unlink().await?;
     pair.link().await?;
@@ -134,7 +134,7 @@ async fn a_link_made_anew_outlives_the_acknowledgement_of_the_old_unlink() -> Re
 #[tokio::test]
 async fn the_end_of_an_unlinking_process_is_no_exit_signal() -> Result<()> {
     let world = World::new().await?;
-    let mut pair = Pair::new(&world, Flags::OFFERED).await?;
+    let mut pair = Pair::new(&world, PLAIN).await?;
     pair.link().await?;
     pair.unlink().await?;
     let other = pair.node.process()?;
@@ -146,7 +146,7 @@ async fn the_end_of_an_unlinking_process_is_no_exit_signal() -> Result<()> {
 #[tokio::test]
 async fn a_peer_of_before_unlink_ids_is_told_as_it_was_then() -> Result<()> {
     let world = World::new().await?;
-    let mut pair = Pair::new(&world, Flags::OFFERED.without(Flags::UNLINK_ID)).await?;
+    let mut pair = Pair::new(&world, PLAIN.without(Flags::UNLINK_ID)).await?;
     pair.link().await?;
     pair.process.unlink(&me()).await;
     let told = pair.told().await?;
