@@ -1,11 +1,12 @@
 //! A peer that shakes hands properly and then sends whatever a test wants: for what no BEAM node
 //! would send.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use bytes::Bytes;
-use dist::etf::{Decoder, Encoder, Limits, Term};
+use bytes::{Buf, Bytes};
+use dist::etf::{Atom, Decoder, Encoder, Limits, Term};
 use dist::handshake::{Established, Initiator, Local, Packets, Prefix, StatusOutcome};
 use dist::{Cookie, Flags, Node, NodeName};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -106,7 +107,7 @@ impl RawPeer {
                     return Ok(Some(frame));
                 }
             }
-            let mut bytes = [0; 4096];
+            let mut bytes = [0; 16 * 1024];
             match timeout(PATIENCE, self.stream.read(&mut bytes)).await {
                 Err(_) => bail!("the node sent nothing for {PATIENCE:?}"),
                 // A reset is a close by somebody who had not read everything.
@@ -167,4 +168,78 @@ async fn packet(stream: &mut TcpStream, packets: &mut Packets) -> Result<Vec<u8>
         ensure!(count > 0, "the node closed the connection during the handshake");
         packets.feed(&bytes[..count]);
     }
+}
+
+/// What a peer that negotiated headers and fragments has read so far.
+#[derive(Debug, Default)]
+pub struct Fragments {
+    slots: HashMap<(u8, u8), Atom>,
+    sequences: HashMap<u64, (u64, Vec<Atom>, Vec<u8>)>,
+}
+
+impl Fragments {
+    /// How many messages have begun and not ended.
+    pub fn in_progress(&self) -> usize {
+        self.sequences.len()
+    }
+
+    /// Takes a frame: the sequence that it is of, if it is a fragment, and the payload of the message
+    /// that is whole with it.
+    ///
+    /// # Errors
+    /// When it is not what may come.
+    pub fn take(&mut self, frame: &[u8]) -> Result<(Option<u64>, Option<Term>)> {
+        let mut rest = Bytes::copy_from_slice(frame);
+        ensure!(rest.remaining() >= 2 && rest.get_u8() == 131, "not a header");
+        let kind = rest.get_u8();
+        if kind == 68 {
+            let atoms = self.atoms(&mut rest)?;
+            return Ok((None, payload(rest, &atoms)?));
+        }
+        let (sequence, number) = (rest.get_u64(), rest.get_u64());
+        if kind == 69 {
+            let atoms = self.atoms(&mut rest)?;
+            let old = self.sequences.insert(sequence, (number, atoms, rest.to_vec()));
+            ensure!(old.is_none() && number > 0, "sequence {sequence} begins twice");
+        } else {
+            let (next, _, bytes) = self.sequences.get_mut(&sequence).context("no first")?;
+            *next -= 1;
+            ensure!(*next == number, "{number} came for {next}");
+            bytes.extend_from_slice(&rest);
+        }
+        if number > 1 {
+            return Ok((Some(sequence), None));
+        }
+        let (_, atoms, bytes) = self.sequences.remove(&sequence).context("no first")?;
+        Ok((Some(sequence), payload(bytes.into(), &atoms)?))
+    }
+
+    fn atoms(&mut self, rest: &mut Bytes) -> Result<Vec<Atom>> {
+        let count = usize::from(rest.get_u8());
+        if count == 0 {
+            return Ok(Vec::new());
+        }
+        let flags = rest.split_to(count / 2 + 1);
+        let half = |at: usize| flags[at / 2] >> (at % 2 * 4) & 15;
+        let long = half(count) & 1 != 0;
+        (0..count)
+            .map(|at| {
+                let slot = (half(at) & 7, rest.get_u8());
+                if half(at) & 8 != 0 {
+                    let length = if long { rest.get_u16().into() } else { rest.get_u8().into() };
+                    let text = rest.split_to(length);
+                    self.slots.insert(slot, Atom::new(std::str::from_utf8(&text)?)?);
+                }
+                self.slots.get(&slot).cloned().context("an unset slot")
+            })
+            .collect()
+    }
+}
+
+/// What stands behind the control tuple.
+fn payload(bytes: Bytes, atoms: &[Atom]) -> Result<Option<Term>> {
+    let limits = Limits::default();
+    let mut decoder = Decoder::new(&bytes, atoms, &limits);
+    decoder.term()?;
+    Ok(if decoder.is_empty() { None } else { Some(decoder.term()?) })
 }

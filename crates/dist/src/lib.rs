@@ -42,6 +42,7 @@ mod process;
 mod rpc;
 mod service;
 mod wire;
+mod work;
 
 pub use cookie::{Cookie, CookieError, CookieWarning};
 pub use error::{ConnectError, DownReason, RegisterError, SendError, StartError};

@@ -94,7 +94,7 @@ impl Shared {
 /// Replies to the alias that the tag names, so that a reply that is late reaches nobody, and to the
 /// pid where there is none or the peer does not know aliases (`gen.erl`, `reply/2`).
 async fn reply_across(
-    link: &Link,
+    link: &Arc<Link>,
     server: Pid,
     from: GenFrom,
     reply: Term,
@@ -110,7 +110,7 @@ async fn reply_across(
         Some(alias) => Control::alias_send(server, alias.clone(), link.flags),
         None => Control::send(server, from.pid, link.flags),
     };
-    let bytes = link.encode(&control, Some(&Term::Tuple(vec![from.tag, reply])))?;
+    let bytes = link.encode_away(control, Term::Tuple(vec![from.tag, reply])).await?;
     // A link that goes down has told the caller itself.
     let _ = link.outbox.send(bytes).await;
     Ok(())

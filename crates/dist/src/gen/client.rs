@@ -146,9 +146,8 @@ impl PendingCall {
     pub async fn wait(&mut self, timeout: Option<Duration>) -> Result<Term, CallError> {
         let Some(call) = &mut self.call else { return Err(CallError::Ended) };
         let answer = within(timeout, async { Ok(call.answer().await) }).await?;
-        let result = self.shared.gen_answer(call, answer);
-        self.call = None;
-        result
+        let Some(call) = self.call.take() else { return Err(CallError::Ended) };
+        self.shared.gen_answer(&call, answer).await
     }
 }
 
@@ -162,7 +161,7 @@ impl Shared {
         within(timeout, async {
             let mut call = self.gen_request(to, request).await?;
             let answer = call.answer().await;
-            self.gen_answer(&call, answer)
+            self.gen_answer(&call, answer).await
         })
         .await
     }
@@ -187,13 +186,13 @@ impl Shared {
         self.send(&self.self_pid, to, message).await?;
         match call.answer().await {
             Answer::Down(down) if down == reason.0 => Ok(()),
-            answer => self.gen_answer(&call, answer).map(drop),
+            answer => self.gen_answer(&call, answer).await.map(drop),
         }
     }
 
-    fn gen_answer(&self, call: &Call, answer: Answer) -> Result<Term, CallError> {
+    async fn gen_answer(&self, call: &Call, answer: Answer) -> Result<Term, CallError> {
         match answer {
-            Answer::Reply(body) => self.gen_reply_in(call, body),
+            Answer::Reply(body) => self.gen_reply_in(call, body).await,
             Answer::Down(reason) if reason.is_atom("noproc") => Err(CallError::NoProcess),
             Answer::Down(reason) if reason.is_atom("noconnection") => {
                 Err(CallError::NoConnection(None))
@@ -204,9 +203,9 @@ impl Shared {
     }
 
     /// The reply in a message `{Tag, Reply}`.
-    fn gen_reply_in(&self, call: &Call, body: Body) -> Result<Term, CallError> {
+    async fn gen_reply_in(&self, call: &Call, body: Body) -> Result<Term, CallError> {
         let bad = |what: String| Err(CallError::BadReply(what));
-        let message = match body.into_term(&self.limits.terms) {
+        let message = match body.into_term_away(&self.limits.terms).await {
             Ok(message) => message,
             Err(error) => return bad(error.to_string()),
         };

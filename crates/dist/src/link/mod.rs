@@ -2,6 +2,7 @@
 
 mod counters;
 mod dial;
+mod lanes;
 mod listen;
 mod outbox;
 mod reader;
@@ -13,14 +14,14 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use etf::{DecodeError, Term};
+use etf::{DecodeError, Pid, Term};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use counters::Counters;
 pub use counters::LinkCounters;
 pub(crate) use dial::{dial, dial_dynamic};
 pub(crate) use listen::{accept, bind};
-pub(crate) use outbox::{Outbox, Refused};
+pub(crate) use outbox::{Outbox, Refused, Share};
 pub(crate) use relations::{NoRelation, Relation, Relations};
 pub(crate) use setup::Socket;
 
@@ -28,7 +29,9 @@ use crate::error::DownReason;
 use crate::flags::Flags;
 use crate::node::{Peer, Shared};
 use crate::wire::incoming::Framing;
+use crate::wire::lane::Lane;
 use crate::wire::outgoing::Message;
+use crate::work;
 
 /// A link without keeping it alive: what a message that waits in a mailbox knows of its way.
 pub(crate) type WeakLink = Weak<Link>;
@@ -41,6 +44,8 @@ pub(crate) struct Link {
     pub(crate) flags: Flags,
     /// How both frame what they send, as the flags have it.
     framing: Framing,
+    /// The pid of our node itself, whose signals have no common order.
+    node_pid: Pid,
     pub(crate) outbox: Outbox,
     pub(crate) relations: Relations,
     pub(crate) counters: Counters,
@@ -61,7 +66,13 @@ impl Link {
             peer,
             flags,
             framing: Framing::of(flags),
-            outbox: Outbox::new(limits.queue_bytes, limits.reserve_bytes),
+            node_pid: shared.self_pid.clone(),
+            outbox: Outbox::new(
+                limits.queue_bytes,
+                limits.reserve_bytes,
+                limits.long_bytes,
+                shared.long_messages.clone(),
+            ),
             relations: Relations::default(),
             counters: Counters::default(),
             started: Instant::now(),
@@ -91,7 +102,23 @@ impl Link {
         control: &Term,
         payload: Option<&Term>,
     ) -> Result<Message, etf::EncodeError> {
-        Message::encode(self.framing, control, payload)
+        Message::encode(self.framing, &self.node_pid, control, payload)
+    }
+
+    /// As [`Link::encode`]. A large message is encoded where it holds up no task.
+    ///
+    /// # Errors
+    /// As [`Link::encode`].
+    pub(crate) async fn encode_away(
+        self: &Arc<Self>,
+        control: Term,
+        payload: Term,
+    ) -> Result<Message, etf::EncodeError> {
+        if !work::is_large(&payload) {
+            return self.encode(&control, Some(&payload));
+        }
+        let link = self.clone();
+        work::away(move || link.encode(&control, Some(&payload))).await
     }
 
     /// Sends what the node itself has to say, without ever waiting. A peer that lets 8 MiB of it
@@ -99,6 +126,18 @@ impl Link {
     pub(crate) fn answer(&self, control: &Term, payload: Option<&Term>) {
         match self.encode(control, payload) {
             Ok(message) => self.answer_message(message),
+            Err(error) => tracing::error!(%error, "an answer could not be encoded"),
+        }
+    }
+
+    /// As [`Link::answer`], of a process of ours that the control tuple may not tell: what it has sent
+    /// before comes first.
+    pub(crate) fn answer_of(&self, process: &Pid, control: &Term, payload: Option<&Term>) {
+        match self.encode(control, payload) {
+            Ok(mut message) => {
+                message.lane = Lane::of_process(process);
+                self.answer_message(message);
+            }
             Err(error) => tracing::error!(%error, "an answer could not be encoded"),
         }
     }

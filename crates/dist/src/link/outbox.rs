@@ -5,16 +5,23 @@
 //! answer never waits: two nodes that are both full would wait for each other. It has a reserve
 //! instead, and a link whose reserve is used up is closed. The queue belongs to one connection:
 //! what was put into it is never sent on the next.
+//!
+//! Long messages have lanes of their own beside the queue, see [`super::lanes`], and do not take its
+//! room: they wait for budgets of the link and of the node.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
-use crate::wire::outgoing::Message;
+use super::lanes::Lanes;
+use crate::wire::outgoing::{Message, Place};
 
 /// Of this many answers, however long, the peer has to have read one.
 const SHARES: usize = 16;
+
+/// How many lanes have a turn before what was queued meanwhile is looked at.
+const TURNS: usize = 16;
 
 /// The queue of one link.
 #[derive(Debug)]
@@ -26,12 +33,26 @@ pub(crate) struct Outbox {
     bound: u32,
     /// How many bytes of the node's own answers may wait.
     reserve: usize,
+    /// What this link's long messages may take.
+    long: Share,
+    /// What those of all links of the node may take.
+    long_of_node: Share,
+    /// Never has a permit: waiting for one is waiting for the end of the link.
+    ended: Semaphore,
     filled: Notify,
+}
+
+/// A budget in bytes.
+#[derive(Debug, Clone)]
+pub(crate) struct Share {
+    bytes: Arc<Semaphore>,
+    whole: u32,
 }
 
 #[derive(Debug, Default)]
 struct State {
     frames: VecDeque<Frame>,
+    lanes: Lanes,
     /// Bytes of the node's own answers that are queued or being written.
     reserved: usize,
     tick: bool,
@@ -47,17 +68,24 @@ enum Phase {
     Closed,
 }
 
-/// A message, and what its writing gives back.
+/// A message or a fragment of one, and what its writing gives back.
 #[derive(Debug)]
 pub(crate) struct Frame {
+    pub(crate) place: Place,
     pub(crate) message: Message,
-    cost: Cost,
+    pub(super) cost: Cost,
 }
 
-#[derive(Debug, Clone, Copy)]
-enum Cost {
+#[derive(Debug)]
+pub(super) enum Cost {
     Room(u32),
     Reserve(usize),
+    /// Of the budgets for long messages; given back when dropped.
+    Long {
+        _link: OwnedSemaphorePermit,
+        _node: Option<OwnedSemaphorePermit>,
+    },
+    Nothing,
 }
 
 /// What the writer takes in one go.
@@ -78,13 +106,17 @@ pub(crate) enum Refused {
 }
 
 impl Outbox {
-    /// An empty queue with room for `bound` bytes of messages and `reserve` bytes of answers.
-    pub(crate) fn new(bound: u32, reserve: usize) -> Self {
+    /// An empty queue with room for `bound` bytes of messages and `reserve` bytes of answers, and
+    /// lanes for `long` bytes, which the links of a node have to find in `long_of_node` as well.
+    pub(crate) fn new(bound: u32, reserve: usize, long: u32, long_of_node: Share) -> Self {
         Self {
             state: Mutex::default(),
             room: Semaphore::new(usize::try_from(bound).unwrap_or(usize::MAX)),
             bound,
             reserve,
+            long: Share::new(long),
+            long_of_node,
+            ended: Semaphore::new(0),
             filled: Notify::new(),
         }
     }
@@ -107,10 +139,14 @@ impl Outbox {
         message: Message,
         still: impl FnOnce() -> bool,
     ) -> Result<(), Refused> {
+        if message.is_long() {
+            let cost = self.hold(message.len()).await?;
+            return if still() { self.push(message, cost) } else { Ok(()) };
+        }
         let cost = self.cost(&message);
         let permit = self.room.acquire_many(cost).await.map_err(|_| Refused::Closed)?;
         if still() {
-            self.push(Frame { message, cost: Cost::Room(cost) })?;
+            self.push(message, Cost::Room(cost))?;
             permit.forget();
         }
         Ok(())
@@ -121,12 +157,22 @@ impl Outbox {
     /// # Errors
     /// [`Refused::Busy`] when there is none, [`Refused::Closed`] when the link is gone.
     pub(crate) fn try_send(&self, message: Message) -> Result<(), Refused> {
+        let refused = |error| match error {
+            TryAcquireError::Closed => Refused::Closed,
+            TryAcquireError::NoPermits => Refused::Busy,
+        };
+        if message.is_long() {
+            let link = self.long.try_take(message.len()).map_err(refused)?;
+            let node = if self.is_first() {
+                None
+            } else {
+                Some(self.long_of_node.try_take(message.len()).map_err(refused)?)
+            };
+            return self.push(message, Cost::Long { _link: link, _node: node });
+        }
         let cost = self.cost(&message);
-        let permit = self.room.try_acquire_many(cost).map_err(|error| match error {
-            tokio::sync::TryAcquireError::Closed => Refused::Closed,
-            tokio::sync::TryAcquireError::NoPermits => Refused::Busy,
-        })?;
-        self.push(Frame { message, cost: Cost::Room(cost) })?;
+        let permit = self.room.try_acquire_many(cost).map_err(refused)?;
+        self.push(message, Cost::Room(cost))?;
         permit.forget();
         Ok(())
     }
@@ -146,7 +192,7 @@ impl Outbox {
             return Err(Refused::Busy);
         }
         state.reserved += size;
-        state.frames.push_back(Frame { message, cost: Cost::Reserve(size) });
+        state.push(message, Cost::Reserve(size));
         drop(state);
         self.filled.notify_one();
         Ok(())
@@ -165,29 +211,38 @@ impl Outbox {
             state.phase = Phase::Finishing;
         }
         drop(state);
-        self.room.close();
-        self.filled.notify_one();
+        self.refuse_all();
     }
 
     /// Takes no more and forgets what is queued.
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.phase = Phase::Closed;
-        let forgotten = std::mem::take(&mut state.frames);
+        let forgotten = (std::mem::take(&mut state.frames), std::mem::take(&mut state.lanes));
         drop(state);
         drop(forgotten);
+        self.refuse_all();
+    }
+
+    /// Wakes all who wait.
+    fn refuse_all(&self) {
         self.room.close();
+        self.long.bytes.close();
+        self.ended.close();
         self.filled.notify_one();
     }
 
-    /// For the writer: all that is queued, waiting until there is something. `None` at the end.
+    /// For the writer: all that is queued and one fragment from each lane, waiting until there is
+    /// something. `None` at the end.
     pub(crate) async fn next(&self) -> Option<Batch> {
         loop {
             let filled = self.filled.notified();
             {
                 let mut state = self.lock();
-                if !state.frames.is_empty() || state.tick {
-                    let frames = Vec::from(std::mem::take(&mut state.frames));
+                if !state.frames.is_empty() || !state.lanes.is_empty() || state.tick {
+                    // What is queued comes first: it may be of a sender that has a lane by now.
+                    let mut frames = Vec::from(std::mem::take(&mut state.frames));
+                    state.lanes.take(TURNS, &mut frames);
                     let tick = std::mem::take(&mut state.tick) && frames.is_empty();
                     return Some(Batch { frames, tick });
                 }
@@ -203,9 +258,10 @@ impl Outbox {
     pub(crate) fn written(&self, frames: &[Frame]) {
         let (mut room, mut reserve) = (0_usize, 0_usize);
         for frame in frames {
-            match frame.cost {
-                Cost::Room(cost) => room += usize::try_from(cost).unwrap_or(usize::MAX),
+            match &frame.cost {
+                Cost::Room(cost) => room += usize::try_from(*cost).unwrap_or(usize::MAX),
                 Cost::Reserve(size) => reserve += size,
+                Cost::Long { .. } | Cost::Nothing => {}
             }
         }
         if reserve > 0 {
@@ -222,12 +278,38 @@ impl Outbox {
         u32::try_from(message.len()).map_or(self.bound, |size| size.min(self.bound))
     }
 
-    fn push(&self, frame: Frame) -> Result<(), Refused> {
+    /// Waits for the budgets of a long message. The first one of a link needs none of the node's:
+    /// peers that do not read must not keep others from being sent anything.
+    async fn hold(&self, size: usize) -> Result<Cost, Refused> {
+        let link = self.long.take(size).await?;
+        let node = if self.is_first() {
+            None
+        } else {
+            tokio::select! {
+                node = self.long_of_node.take(size) => Some(node?),
+                () = self.ended() => return Err(Refused::Closed),
+            }
+        };
+        Ok(Cost::Long { _link: link, _node: node })
+    }
+
+    /// Waits for the end of the link.
+    async fn ended(&self) {
+        // It has no permit to give.
+        let _ = self.ended.acquire().await;
+    }
+
+    /// Whether no long message waits.
+    fn is_first(&self) -> bool {
+        self.lock().lanes.is_empty()
+    }
+
+    fn push(&self, message: Message, cost: Cost) -> Result<(), Refused> {
         let mut state = self.lock();
         if state.phase != Phase::Open {
             return Err(Refused::Closed);
         }
-        state.frames.push_back(frame);
+        state.push(message, cost);
         drop(state);
         self.filled.notify_one();
         Ok(())
@@ -235,6 +317,41 @@ impl Outbox {
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// Queues a message, or has it wait in its sender's lane.
+    fn push(&mut self, message: Message, cost: Cost) {
+        let lane = message.is_long() || (!self.lanes.is_empty() && self.lanes.holds(message.lane));
+        let frame = Frame { place: Place::Whole, message, cost };
+        if lane {
+            self.lanes.push(frame);
+        } else {
+            self.frames.push_back(frame);
+        }
+    }
+}
+
+impl Share {
+    /// A budget of so many bytes.
+    pub(crate) fn new(whole: u32) -> Self {
+        let bytes = Semaphore::new(usize::try_from(whole).unwrap_or(usize::MAX));
+        Self { bytes: Arc::new(bytes), whole }
+    }
+
+    /// Waits for this much of it. More than the whole counts as the whole.
+    async fn take(&self, size: usize) -> Result<OwnedSemaphorePermit, Refused> {
+        let taken = self.bytes.clone().acquire_many_owned(self.of(size)).await;
+        taken.map_err(|_| Refused::Closed)
+    }
+
+    fn try_take(&self, size: usize) -> Result<OwnedSemaphorePermit, TryAcquireError> {
+        self.bytes.clone().try_acquire_many_owned(self.of(size))
+    }
+
+    fn of(&self, size: usize) -> u32 {
+        u32::try_from(size).map_or(self.whole, |size| size.min(self.whole))
     }
 }
 
@@ -247,14 +364,39 @@ mod tests {
     use futures::FutureExt;
 
     use super::*;
+    use crate::wire::lane::Lane;
+    use crate::wire::outgoing::FRAGMENT;
+
+    fn queue_of(bound: u32, reserve: usize) -> Outbox {
+        Outbox::new(bound, reserve, 1 << 20, Share::new(1 << 20))
+    }
 
     fn sized(size: usize) -> Message {
-        Message::of_body(Rope::from(Bytes::from(vec![0; size])))
+        sent_by(Lane::NONE, size)
+    }
+
+    fn sent_by(lane: Lane, size: usize) -> Message {
+        Message::of_body(Rope::from(Bytes::from(vec![0; size])), lane)
+    }
+
+    fn lane(id: u32) -> Lane {
+        let node = etf::Atom::from_static("a@h");
+        Lane::of_process(&etf::Pid { node, id, serial: 0, creation: 7 })
+    }
+
+    /// The lengths of what the writer takes until there is nothing more.
+    async fn drain(outbox: &Outbox) -> Vec<usize> {
+        let mut lengths = Vec::new();
+        while let Some(Some(batch)) = outbox.next().now_or_never() {
+            lengths.extend(batch.frames.iter().map(|frame| frame.message.len()));
+            outbox.written(&batch.frames);
+        }
+        lengths
     }
 
     #[tokio::test]
     async fn messages_come_out_in_the_order_they_went_in() {
-        let outbox = Outbox::new(100, 100);
+        let outbox = queue_of(100, 100);
         outbox.send(sized(1)).await.unwrap();
         outbox.answer(sized(2)).unwrap();
         outbox.try_send(sized(3)).unwrap();
@@ -265,7 +407,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_sender_waits_until_its_predecessors_are_written() {
-        let outbox = Arc::new(Outbox::new(10, 10));
+        let outbox = Arc::new(queue_of(10, 10));
         outbox.send(sized(8)).await.unwrap();
         assert_eq!(outbox.try_send(sized(8)), Err(Refused::Busy));
         let waiting = tokio::spawn({
@@ -281,7 +423,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_message_larger_than_the_room_passes() {
-        let outbox = Outbox::new(10, 10);
+        let outbox = queue_of(10, 10);
         outbox.send(sized(1000)).await.unwrap();
         let batch = outbox.next().await.unwrap();
         outbox.written(&batch.frames);
@@ -290,7 +432,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_cancelled_wait_takes_no_room() {
-        let outbox = Outbox::new(10, 10);
+        let outbox = queue_of(10, 10);
         outbox.send(sized(10)).await.unwrap();
         assert!(outbox.send(sized(10)).now_or_never().is_none());
         let batch = outbox.next().await.unwrap();
@@ -301,7 +443,7 @@ mod tests {
 
     #[tokio::test]
     async fn answers_do_not_wait_for_messages_but_have_a_bound_of_their_own() {
-        let outbox = Outbox::new(10, 160);
+        let outbox = queue_of(10, 160);
         outbox.send(sized(10)).await.unwrap();
         for _ in 0..20 {
             outbox.answer(sized(8)).unwrap();
@@ -314,7 +456,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_longer_than_the_bound_passes_but_not_any_number_of_them() {
-        let outbox = Outbox::new(10, 160);
+        let outbox = queue_of(10, 160);
         for _ in 0..SHARES {
             outbox.answer(sized(1000)).unwrap();
         }
@@ -326,7 +468,7 @@ mod tests {
 
     #[tokio::test]
     async fn finishing_writes_what_is_queued_and_closing_forgets_it() {
-        let outbox = Outbox::new(10, 10);
+        let outbox = queue_of(10, 10);
         outbox.send(sized(1)).await.unwrap();
         outbox.finish();
         assert_eq!(outbox.send(sized(1)).await, Err(Refused::Closed));
@@ -334,7 +476,7 @@ mod tests {
         assert_eq!(outbox.next().await.unwrap().frames.len(), 1);
         assert!(outbox.next().await.is_none());
 
-        let outbox = Outbox::new(10, 10);
+        let outbox = queue_of(10, 10);
         outbox.send(sized(1)).await.unwrap();
         outbox.close();
         assert!(outbox.next().await.is_none());
@@ -342,7 +484,7 @@ mod tests {
 
     #[tokio::test]
     async fn closing_wakes_those_who_wait_for_room() {
-        let outbox = Arc::new(Outbox::new(10, 10));
+        let outbox = Arc::new(queue_of(10, 10));
         outbox.send(sized(10)).await.unwrap();
         let waiting = tokio::spawn({
             let outbox = outbox.clone();
@@ -354,7 +496,7 @@ mod tests {
 
     #[tokio::test]
     async fn ticks_do_not_pile_up_and_yield_to_frames() {
-        let outbox = Outbox::new(10, 10);
+        let outbox = queue_of(10, 10);
         outbox.tick();
         outbox.tick();
         let batch = outbox.next().await.unwrap();
@@ -364,5 +506,58 @@ mod tests {
         outbox.send(sized(1)).await.unwrap();
         let batch = outbox.next().await.unwrap();
         assert!(!batch.tick && batch.frames.len() == 1);
+    }
+
+    #[tokio::test]
+    async fn a_long_message_lets_others_pass_but_not_those_of_its_sender() {
+        let outbox = queue_of(1 << 20, 1 << 20);
+        outbox.send(sent_by(lane(1), 1)).await.unwrap();
+        outbox.send(sent_by(lane(1), 2 * FRAGMENT)).await.unwrap();
+        outbox.send(sent_by(lane(1), 2)).await.unwrap();
+        outbox.answer(sent_by(lane(1), 3)).unwrap();
+        outbox.send(sent_by(lane(2), 4)).await.unwrap();
+        let first = outbox.next().await.unwrap();
+        let lengths: Vec<_> = first.frames.iter().map(|frame| frame.message.len()).collect();
+        assert_eq!(lengths, [1, 4, FRAGMENT]);
+        outbox.send(sent_by(lane(2), 5)).await.unwrap();
+        outbox.answer(sent_by(Lane::NONE, 6)).unwrap();
+        assert_eq!(drain(&outbox).await, [5, 6, FRAGMENT, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn long_messages_take_their_budgets_and_not_the_room() {
+        let outbox = Arc::new(queue_of(10, 10));
+        outbox.send(sent_by(lane(1), 1 << 20)).await.unwrap();
+        assert_eq!(outbox.try_send(sent_by(lane(2), 1 << 17)), Err(Refused::Busy));
+        assert_eq!(outbox.try_send(sent_by(lane(2), 10)), Ok(()));
+        let waiting = tokio::spawn({
+            let outbox = outbox.clone();
+            async move { outbox.send(sent_by(lane(3), 1 << 17)).await }
+        });
+        assert_eq!(drain(&outbox).await.iter().sum::<usize>(), 10 + (1 << 20));
+        waiting.await.unwrap().unwrap();
+        assert_eq!(drain(&outbox).await.iter().sum::<usize>(), 1 << 17);
+    }
+
+    #[tokio::test]
+    async fn a_full_node_lets_each_link_send_one_long_message() {
+        let node = Share::new(1 << 17);
+        let link = || Outbox::new(10, 10, 1 << 20, node.clone());
+        let (a, b) = (link(), Arc::new(link()));
+        a.send(sent_by(lane(1), 1 << 17)).await.unwrap();
+        a.send(sent_by(lane(1), 1 << 17)).await.unwrap();
+        assert_eq!(a.try_send(sent_by(lane(1), 1 << 17)), Err(Refused::Busy));
+        b.send(sent_by(lane(1), 1 << 17)).await.unwrap();
+        assert_eq!(b.try_send(sent_by(lane(1), 1 << 17)), Err(Refused::Busy));
+        // Who waits for the node is woken by the end of the link.
+        let waiting = tokio::spawn({
+            let b = b.clone();
+            async move { b.send(sent_by(lane(2), 1 << 17)).await }
+        });
+        tokio::task::yield_now().await;
+        b.close();
+        assert_eq!(waiting.await.unwrap(), Err(Refused::Closed));
+        a.close();
+        assert_eq!(node.bytes.available_permits(), 1 << 17);
     }
 }

@@ -52,7 +52,7 @@ async fn read_all(
     let mut alarm = pin!(sleep_until(Instant::now().into()));
     if !rest.is_empty() {
         buffer.room().extend_from_slice(rest);
-        take_frames(link, &mut buffer, &mut incoming, shared)?;
+        take_frames(link, &mut buffer, &mut incoming, shared).await?;
     }
     let mut lively = false;
     loop {
@@ -70,7 +70,7 @@ async fn read_all(
                 if ticker.on_read(link.age(), link.last_write()) {
                     link.outbox.tick();
                 }
-                lively = take_frames(link, &mut buffer, &mut incoming, shared)?;
+                lively = take_frames(link, &mut buffer, &mut incoming, shared).await?;
             }
             () = &mut alarm => {
                 let next = on_alarm(link, &mut ticker, shared)?;
@@ -106,7 +106,7 @@ fn on_alarm(
 }
 
 /// Takes the frames that are whole; true when there was more than ticks.
-fn take_frames(
+async fn take_frames(
     link: &Arc<Link>,
     buffer: &mut FrameBuffer,
     incoming: &mut Incoming,
@@ -116,14 +116,14 @@ fn take_frames(
     while let Some(frame) = buffer.next().map_err(|error| DownReason::malformed(&error))? {
         if let Frame::Data(bytes) = frame {
             link.counters.read(1, 0);
-            take_frame(link, incoming, &bytes, shared)?;
+            take_frame(link, incoming, &bytes, shared).await?;
             lively = true;
         }
     }
     Ok(lively)
 }
 
-fn take_frame(
+async fn take_frame(
     link: &Arc<Link>,
     incoming: &mut Incoming,
     bytes: &Bytes,
@@ -132,8 +132,9 @@ fn take_frame(
     let taken = incoming.take(bytes).map_err(|error| DownReason::malformed(&error))?;
     let Some(Message { control, payload }) = taken else { return Ok(()) };
     match control {
-        Ok(control) => {
+        Ok(mut control) => {
             tracing::trace!(?control, "read");
+            let payload = dispatch::decode_reason(link, &mut control, payload, shared).await?;
             dispatch::control(link, control, payload, shared)
         }
         Err(ControlError::Unknown(op)) => {

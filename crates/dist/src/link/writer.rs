@@ -87,9 +87,9 @@ impl Segments {
     ) -> io::Result<Self> {
         let mut segments = Self::default();
         let mut header = Vec::new();
-        for Frame { message, .. } in frames {
+        for Frame { place, message, .. } in frames {
             header.clear();
-            outgoing.whole(message, &mut header);
+            outgoing.head(*place, &message.atoms, &mut header);
             let length = u32::try_from(header.len() + message.len()).map_err(|_| {
                 io::Error::new(io::ErrorKind::InvalidInput, "a frame of more than 4 GiB")
             })?;

@@ -277,6 +277,7 @@ impl NodeBuilder {
         let ids = Ids::new(Atom::from(&self.name), creation);
         let self_id = ids.process();
         let self_pid = ids.pid(self_id);
+        let long_bytes = self.limits.long_bytes_of_node;
         let fragments = Budget::new(self.limits.fragment_bytes_of_node);
         Arc::new(Shared {
             name: self.name,
@@ -300,6 +301,7 @@ impl NodeBuilder {
             listen_addr,
             events: events::Events::new(),
             registrar: Mutex::new(None),
+            long_messages: link::Share::new(long_bytes),
             fragments,
         })
     }

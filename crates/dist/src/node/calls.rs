@@ -201,8 +201,8 @@ impl Shared {
             (module, function, arguments.len()),
             vec![Term::atom("monitor")],
         );
-        let bytes = link.encode(&control, Some(&Term::List(arguments)))?;
-        let sent = link.outbox.send(bytes).await;
+        let request = link.encode_away(control, Term::List(arguments)).await?;
+        let sent = link.outbox.send(request).await;
         sent.map_err(|refused| refused.into_error(node.clone()))?;
         Ok(call)
     }

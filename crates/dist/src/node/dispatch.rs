@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use etf::{Pid, RawTerm, Reference, Term};
+use etf::{DecodeError, Pid, RawTerm, Reference, Term};
 
 use super::{Answer, Shared};
 use crate::error::DownReason;
@@ -14,6 +14,7 @@ use crate::process::{Body, Envelope, ExitKind, tell_linked, tell_watcher};
 use crate::rpc;
 use crate::service::{self, IoRequest};
 use crate::wire::control::{Control, PidOrName, Reason};
+use crate::work;
 
 type Taken = Result<(), DownReason>;
 
@@ -51,6 +52,23 @@ pub(crate) fn control(
         Control::GroupLeader { .. } => at.skip("a group leader"),
     }
     Ok(())
+}
+
+/// Decodes a large exit reason before the message is taken, where it holds up no task.
+///
+/// # Errors
+/// When it is malformed.
+pub(crate) async fn decode_reason(
+    link: &Arc<Link>,
+    control: &mut Control,
+    payload: Option<RawTerm>,
+    shared: &Arc<Shared>,
+) -> Result<Option<RawTerm>, DownReason> {
+    let Some(raw) = payload.as_ref().filter(|raw| work::is_long(raw)) else { return Ok(payload) };
+    let Some(reason @ Reason::Payload) = control.reason_mut() else { return Ok(payload) };
+    let decoded = work::decode(raw.clone(), &shared.limits.terms).await;
+    *reason = Reason::Inline(Site { link, shared }.read_reason(decoded)?);
+    Ok(None)
 }
 
 /// Asks a silent peer for something whose answer is certain: a monitor of a name that does not
@@ -271,7 +289,11 @@ impl Site<'_> {
     /// A message that the node itself reads; `None` when it is over our limits, which does not
     /// cost the link.
     fn decode(&self, body: &RawTerm) -> Result<Option<Term>, DownReason> {
-        match body.decode(&self.shared.limits.terms) {
+        self.read(body.decode(&self.shared.limits.terms))
+    }
+
+    fn read(&self, decoded: Result<Term, DecodeError>) -> Result<Option<Term>, DownReason> {
+        match decoded {
             Ok(message) => Ok(Some(message)),
             Err(error) if error.is_limit() => {
                 self.link.refused_payload(&error);
@@ -285,10 +307,13 @@ impl Site<'_> {
         match reason {
             Reason::Inline(reason) => Ok(reason),
             Reason::Payload => {
-                let reason = self.decode(&message(payload)?)?;
-                Ok(reason.unwrap_or_else(|| Term::atom("reason_too_large")))
+                self.read_reason(message(payload)?.decode(&self.shared.limits.terms))
             }
         }
+    }
+
+    fn read_reason(&self, decoded: Result<Term, DecodeError>) -> Result<Term, DownReason> {
+        Ok(self.read(decoded)?.unwrap_or_else(|| Term::atom("reason_too_large")))
     }
 
     /// True for a pid of the peer's present incarnation. What we answer to any other would cost

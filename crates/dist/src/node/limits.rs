@@ -18,6 +18,12 @@ pub struct Limits {
     /// What may wait to be written to one peer before senders wait, in bytes (1 MiB, as the BEAM's
     /// `+zdbbl`). A longer message counts as this much.
     pub queue_bytes: u32,
+    /// How many bytes of messages that go in fragments (those over 64 KiB) may wait to be written to
+    /// one peer before their senders wait (64 MiB). A longer message counts as this much.
+    pub long_bytes: u32,
+    /// The same for all peers together (256 MiB). The first such message to a peer does not count
+    /// here, so peers that do not read keep nobody else from being sent something.
+    pub long_bytes_of_node: u32,
     /// What may wait of the node's own answers to one peer, in bytes (8 MiB). Over it the link is
     /// closed. One that is longer than a sixteenth, as the reason of an exit may be, counts as that.
     pub reserve_bytes: usize,
@@ -40,6 +46,8 @@ impl Default for Limits {
             fragment_bytes: 512 << 20,
             fragment_bytes_of_node: 1 << 30,
             queue_bytes: 1 << 20,
+            long_bytes: 64 << 20,
+            long_bytes_of_node: 256 << 20,
             reserve_bytes: 8 << 20,
             mailbox_messages: 1_000_000,
             mailbox_bytes: 256 << 20,

@@ -34,7 +34,7 @@ use crate::cookie::Cookie;
 use crate::epmd::Registrar;
 use crate::error::{ConnectError, DownReason, RegisterError};
 use crate::flags::Flags;
-use crate::link::{self, Link, LinkCounters};
+use crate::link::{self, Link, LinkCounters, Share};
 use crate::name::NodeName;
 use crate::process::{Process, ProcessId, Processes};
 use crate::rpc::{Exports, Spawns};
@@ -108,6 +108,8 @@ pub(crate) struct Shared {
     listen_addr: Option<SocketAddr>,
     events: events::Events,
     registrar: Mutex<Option<Registrar>>,
+    /// What long messages on their way out may take.
+    pub(crate) long_messages: Share,
     /// What the fragments that have arrived of messages in progress take.
     pub(crate) fragments: Arc<Budget>,
 }

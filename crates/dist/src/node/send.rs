@@ -156,8 +156,8 @@ impl Shared {
             Err(source) => return Err(SendError::Connect { node, source }),
         };
         let Some(control) = receiver.control(from, &link) else { return Ok(()) };
-        let bytes = link.encode(&control, Some(&message))?;
-        let sent = link.outbox.send(bytes).await;
+        let message = link.encode_away(control, message).await?;
+        let sent = link.outbox.send(message).await;
         sent.map_err(|refused| refused.into_error(node))
     }
 

@@ -7,9 +7,11 @@ use std::time::Duration;
 use etf::{Pid, Reference, Term};
 use tokio::time::timeout;
 
-use super::{Envelope, Exit, Inner};
+use super::large::Decoding;
+use super::{Body, Envelope, Exit, Inner};
 use crate::error::SendError;
 use crate::node::{Destination, Shared};
+use crate::work;
 
 /// A process of this node, held by the code that it is.
 ///
@@ -28,6 +30,8 @@ pub struct Process {
     shared: Arc<Shared>,
     /// Messages that a selective receive has read over; still counted in the queue.
     skipped: VecDeque<Message>,
+    /// The message before those in the queue, if it is large and was waited for.
+    decoding: Option<Box<Decoding>>,
     /// Whether it ends when it is dropped; a process with a task ends with that.
     alone: bool,
 }
@@ -59,7 +63,7 @@ impl Process {
     /// The handle of a process that lives as long as its task does.
     pub(super) fn of_task(inner: Arc<Inner>, shared: Arc<Shared>) -> Self {
         let pid = shared.processes.ids.pid(inner.id);
-        Self { inner, pid, shared, skipped: VecDeque::new(), alone: false }
+        Self { inner, pid, shared, skipped: VecDeque::new(), decoding: None, alone: false }
     }
 
     /// The pid that others know this process by.
@@ -140,6 +144,10 @@ impl Process {
         if self.demonitor(reference) {
             return;
         }
+        if let Some(decoding) = self.decoding.take() {
+            let (envelope, size) = decoding.undo();
+            self.keep(envelope, size);
+        }
         while let Some((envelope, size)) = self.inner.queue.try_pop() {
             self.keep(envelope, size);
         }
@@ -174,9 +182,37 @@ impl Process {
     /// The next message that can be read, still counted in the queue.
     async fn next(&mut self) -> Option<Message> {
         loop {
-            let (envelope, size) = self.inner.queue.pop().await?;
-            if let Some(message) = self.read(envelope, size) {
+            if let Some(message) = self.decoded().await {
                 return Some(message);
+            }
+            if self.inner.end_reason().is_some() {
+                return None;
+            }
+            let (Envelope { from, body }, size) = self.inner.queue.pop().await?;
+            match body {
+                Body::Encoded(raw, link) if work::is_long(&raw) => {
+                    let limits = &self.shared.limits.terms;
+                    self.decoding = Some(Decoding::begin(from, (raw, link), size, limits));
+                }
+                body => {
+                    if let Some(message) = self.read(Envelope { from, body }, size) {
+                        return Some(message);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The large message that is being decoded, if there is one and it can be read.
+    async fn decoded(&mut self) -> Option<Message> {
+        let decoding = self.decoding.as_mut()?;
+        let term = decoding.term().await;
+        let Decoding { from, size, .. } = *self.decoding.take()?;
+        match term {
+            Some(term) => Some(Message { from, term, size }),
+            None => {
+                self.inner.queue.release(size);
+                None
             }
         }
     }

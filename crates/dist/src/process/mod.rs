@@ -6,6 +6,7 @@
 mod handle;
 mod ids;
 mod inner;
+mod large;
 mod queue;
 mod relate;
 mod signals;

@@ -11,6 +11,7 @@ use tokio::sync::Notify;
 
 use crate::error::DownReason;
 use crate::link::WeakLink;
+use crate::work;
 
 /// What one message is charged beside its bytes.
 const OVERHEAD: usize = size_of::<Envelope>();
@@ -147,9 +148,23 @@ impl Body {
             }
         }
     }
+
+    /// As [`Body::into_term`]. A large one is decoded where it holds up no task.
+    ///
+    /// # Errors
+    /// As [`Body::into_term`].
+    pub(crate) async fn into_term_away(self, limits: &etf::Limits) -> Result<Term, DecodeError> {
+        match self {
+            Self::Term(term) => Ok(term),
+            Self::Encoded(raw, link) => {
+                work::decode(raw, limits).await.inspect_err(|error| refuse(error, &link))
+            }
+        }
+    }
 }
 
-fn refuse(error: &DecodeError, link: &WeakLink) {
+/// Counts a message that could not be read; a malformed one costs its sender's node the link.
+pub(super) fn refuse(error: &DecodeError, link: &WeakLink) {
     let Some(link) = link.upgrade() else { return };
     link.refused_payload(error);
     if !error.is_limit() {

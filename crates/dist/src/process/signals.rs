@@ -151,7 +151,7 @@ impl Shared {
         let pid = self.processes.ids.pid(process.id);
         let Relations { watchers, links, monitors, aliases: _ } = relations;
         for (reference, watcher) in watchers {
-            self.tell_watcher(reference, watcher, reason, doomed);
+            self.tell_watcher(&pid, reference, watcher, reason, doomed);
         }
         for (other, linked) in links {
             if linked.unlinking.is_some() {
@@ -181,6 +181,7 @@ impl Shared {
 
     fn tell_watcher(
         &self,
+        ended: &Pid,
         reference: Reference,
         watcher: Watcher,
         reason: &Term,
@@ -188,7 +189,15 @@ impl Shared {
     ) {
         match watcher.reach.link() {
             Some(link) => {
-                tell_watcher(link, watcher.watched, watcher.pid, reference, reason.clone());
+                let (control, payload) = Control::monitor_exit_to(
+                    watcher.watched,
+                    watcher.pid,
+                    reference,
+                    reason.clone(),
+                    link.flags,
+                );
+                // The tuple may have only its name.
+                link.answer_of(ended, &control, payload.as_ref());
             }
             None => match self.processes.by_pid(&watcher.pid) {
                 Some(process) => {

@@ -12,6 +12,7 @@ use crate::link::{Link, NoRelation};
 use crate::node::Shared;
 use crate::process::{Exit, Inner, Process, panicked, tell_linked, tell_watcher};
 use crate::wire::control::{Control, PidOrName};
+use crate::work;
 
 /// How many arguments a function can have; more is `system_limit` (observed).
 const MOST_ARGUMENTS: usize = 1023;
@@ -139,7 +140,7 @@ async fn run(
     args: RawTerm,
     caller: Option<(Reference, Pid)>,
 ) -> Exit {
-    let args = match args.decode(&shared.limits.terms) {
+    let args = match work::decode(args, &shared.limits.terms).await {
         Ok(args) => args,
         Err(error) => {
             link.refused_payload(&error);

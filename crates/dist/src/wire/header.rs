@@ -154,6 +154,12 @@ impl AtomCache {
 }
 
 impl Part {
+    /// Writes it behind the two bytes that lead a fragment.
+    pub(crate) fn write(self, out: &mut Vec<u8>) {
+        out.extend(self.sequence.to_be_bytes());
+        out.extend(self.fragment.to_be_bytes());
+    }
+
     fn read(rest: &mut Rest<'_>) -> Result<Self, HeaderError> {
         let sequence = u64::from_be_bytes(rest.array()?);
         match u64::from_be_bytes(rest.array()?) {

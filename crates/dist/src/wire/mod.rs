@@ -3,9 +3,9 @@
 pub(crate) mod control;
 pub(crate) mod fragment;
 pub(crate) mod frame;
-
 pub(crate) mod header;
 pub(crate) mod incoming;
+pub(crate) mod lane;
 pub(crate) mod outgoing;
 pub(crate) mod slots;
 pub(crate) mod tick;

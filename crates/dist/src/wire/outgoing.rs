@@ -4,11 +4,19 @@
 //! has an order is given out here, when the message is written: the slots of the atom cache and the
 //! numbers of sequences.
 
-use etf::{Atom, EncodeError, Encoder, Rope, Term};
+use etf::{Atom, EncodeError, Encoder, Pid, Rope, Term};
 
 use super::frame::PASS_THROUGH;
+use super::header::Part;
 use super::incoming::Framing;
+use super::lane::Lane;
 use super::slots::{SLOTS, Slots};
+
+/// What a fragment has of control tuple and payload, as in OTP (`ERTS_DIST_FRAGMENT_SIZE`).
+pub(crate) const FRAGMENT: usize = 64 * 1024;
+
+/// The longest body that has place in a frame, whatever stands in its header.
+const LONGEST: usize = u32::MAX as usize - (1 << 20);
 
 /// The lengths of atoms that need two bytes.
 const LONG: usize = 256;
@@ -19,7 +27,24 @@ pub(crate) struct Message {
     /// What stands behind the header.
     pub(crate) body: Rope,
     /// The entries of the header.
-    atoms: Vec<Atom>,
+    pub(crate) atoms: Vec<Atom>,
+    /// How much of the body is the control tuple, which no fragment may cut.
+    pub(crate) control: usize,
+    /// Whose signals it must not overtake, and which must not overtake it.
+    pub(crate) lane: Lane,
+    /// Whether it may go in fragments.
+    fragments: bool,
+}
+
+/// How a body, or a part of one, is framed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A whole message.
+    Whole,
+    /// The first fragment of a message.
+    First(Part),
+    /// A later one.
+    Next(Part),
 }
 
 /// The sending side of one connection.
@@ -31,39 +56,60 @@ pub(crate) struct Outgoing {
 }
 
 impl Message {
-    /// Encodes a message for a connection with this framing.
+    /// Encodes a message for a connection with this framing; `node` is the pid of the sending node
+    /// itself.
     ///
     /// # Errors
-    /// When a term has no external form, for example a list of more than 2^32-1 elements.
+    /// When a term has no external form, for example a list of more than 2^32-1 elements, or the
+    /// message is longer than a frame can be and cannot go in fragments.
     pub(crate) fn encode(
         framing: Framing,
+        node: &Pid,
         control: &Term,
         payload: Option<&Term>,
     ) -> Result<Self, EncodeError> {
-        if framing.has_headers() {
-            let mut encoder = if framing.atoms { Encoder::with_header() } else { Encoder::new() };
-            encoder.term(control)?;
-            if let Some(payload) = payload {
-                encoder.term(payload)?;
-            }
-            let (body, atoms) = encoder.finish_with_atoms();
-            return Ok(Self { body, atoms });
-        }
-        let mut encoder = Encoder::new();
-        encoder.bytes(&[PASS_THROUGH]);
-        encoder.version();
-        encoder.term(control)?;
-        if let Some(payload) = payload {
+        let version = !framing.has_headers();
+        let mut encoder = if framing.atoms { Encoder::with_header() } else { Encoder::new() };
+        if version {
+            encoder.bytes(&[PASS_THROUGH]);
             encoder.version();
+        }
+        encoder.term(control)?;
+        let control_length = encoder.len();
+        if let Some(payload) = payload {
+            if version {
+                encoder.version();
+            }
             encoder.term(payload)?;
         }
-        Ok(Self { body: encoder.finish(), atoms: Vec::new() })
+        let (body, atoms) = encoder.finish_with_atoms();
+        let fragments = framing.fragments;
+        if body.len() > LONGEST && !fragments {
+            return Err(EncodeError::TooLong { what: "a message", len: body.len() });
+        }
+        let lane = if fragments { Lane::of(control, node) } else { Lane::NONE };
+        Ok(Self { body, atoms, control: control_length, lane, fragments })
     }
 
-    /// Anything, to be queued.
+    /// Whether it goes in several fragments.
+    pub(crate) fn is_long(&self) -> bool {
+        self.fragments && self.len() > self.first_length()
+    }
+
+    /// How much of it the first fragment has.
+    pub(crate) fn first_length(&self) -> usize {
+        FRAGMENT.max(self.control)
+    }
+
+    /// A part of the body of a message, with the entries of the header where it has one.
+    pub(crate) fn part(body: Rope, atoms: Vec<Atom>) -> Self {
+        Self { body, atoms, control: 0, lane: Lane::NONE, fragments: false }
+    }
+
+    /// Anything, to be queued in a lane.
     #[cfg(test)]
-    pub(crate) fn of_body(body: Rope) -> Self {
-        Self { body, atoms: Vec::new() }
+    pub(crate) fn of_body(body: Rope, lane: Lane) -> Self {
+        Self { lane, fragments: true, ..Self::part(body, Vec::new()) }
     }
 
     /// Its length in bytes, without the header.
@@ -78,11 +124,23 @@ impl Outgoing {
         Self { framing, slots: Slots::default() }
     }
 
-    /// Writes what stands before the body of a whole message.
-    pub(crate) fn whole(&mut self, message: &Message, out: &mut Vec<u8>) {
-        if self.framing.has_headers() {
-            out.extend([131, 68]);
-            self.entries(&message.atoms, out);
+    /// Writes what stands before a body, or a part of one.
+    pub(crate) fn head(&mut self, place: Place, atoms: &[Atom], out: &mut Vec<u8>) {
+        match place {
+            Place::Whole if !self.framing.has_headers() => {}
+            Place::Whole => {
+                out.extend([131, 68]);
+                self.entries(atoms, out);
+            }
+            Place::First(part) => {
+                out.extend([131, 69]);
+                part.write(out);
+                self.entries(atoms, out);
+            }
+            Place::Next(part) => {
+                out.extend([131, 70]);
+                part.write(out);
+            }
         }
     }
 
@@ -164,14 +222,17 @@ mod tests {
 
     fn frame(outgoing: &mut Outgoing, message: &Message) -> Bytes {
         let mut out = Vec::new();
-        outgoing.whole(message, &mut out);
+        outgoing.head(Place::Whole, &message.atoms, &mut out);
         message.body.iter().for_each(|part| out.extend_from_slice(part));
         out.into()
     }
 
+    fn pid() -> Pid {
+        Pid { node: Atom::from_static("a@h"), id: 1, serial: 0, creation: 7 }
+    }
+
     fn reg_send() -> Term {
-        let from = etf::Pid { node: Atom::from_static("a@h"), id: 1, serial: 0, creation: 7 };
-        term!({6, (from), (Term::atom("")), to})
+        term!({6, (pid()), (Term::atom("")), to})
     }
 
     #[test]
@@ -184,7 +245,7 @@ mod tests {
             (true, false, &[131, 68, 3]),
         ] {
             let framing = framing(atoms, fragments);
-            let message = Message::encode(framing, &reg_send(), Some(&term!(1))).unwrap();
+            let message = Message::encode(framing, &pid(), &reg_send(), Some(&term!(1))).unwrap();
             let frame = frame(&mut Outgoing::new(framing), &message);
             assert!(frame.starts_with(start), "{framing:?}: {frame:?}");
             let got = incoming(framing).take(&frame).unwrap().unwrap();
@@ -197,7 +258,7 @@ mod tests {
     fn what_the_peer_knows_is_not_sent_again() {
         let framing = framing(true, true);
         let mut outgoing = Outgoing::new(framing);
-        let message = Message::encode(framing, &reg_send(), None).unwrap();
+        let message = Message::encode(framing, &pid(), &reg_send(), None).unwrap();
         let first = frame(&mut outgoing, &message);
         let second = frame(&mut outgoing, &message);
         assert_eq!(first.len() - second.len(), "a@h".len() + "to".len() + 3);
@@ -221,7 +282,7 @@ mod tests {
                     Term::Atom(Atom::new(format!("a{number}{pad}")).unwrap())
                 });
                 let payload = Term::List(atoms.collect());
-                let message = Message::encode(framing, &reg_send(), Some(&payload)).unwrap();
+                let message = Message::encode(framing, &pid(), &reg_send(), Some(&payload)).unwrap();
                 let got = incoming.take(&frame(&mut outgoing, &message)).unwrap().unwrap();
                 prop_assert_eq!(got.payload.unwrap().decode(&Limits::default()), Ok(payload));
             }

@@ -160,6 +160,18 @@ pub(crate) enum Control {
     },
 }
 
+impl Control {
+    /// The place of an exit reason, if there is one to be had.
+    pub(crate) fn reason_mut(&mut self) -> Option<&mut Reason> {
+        match self {
+            Self::Exit { reason, .. }
+            | Self::Exit2 { reason, .. }
+            | Self::MonitorExit { reason, .. } => Some(reason),
+            _ => None,
+        }
+    }
+}
+
 /// Why a control tuple was not taken.
 #[derive(Debug, PartialEq, thiserror::Error)]
 pub(crate) enum ControlError {

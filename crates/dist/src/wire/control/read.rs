@@ -23,6 +23,21 @@ impl Control {
         }
     }
 
+    /// Sender and receiver of a control tuple that we write; none where it does not tell the sender.
+    pub(crate) fn ends(control: &Term) -> Option<(&Term, &Term)> {
+        let Term::Tuple(fields) = control else { return None };
+        let Some(Term::Int(op)) = fields.first() else { return None };
+        let (from, to) = match *op {
+            op::REG_SEND => (1, 3),
+            op::UNLINK_ID | op::UNLINK_ID_ACK | op::ALTACT_SIG => (2, 3),
+            // What the new process sends is to nobody yet, but the request has a reference.
+            op::SPAWN_REQUEST => (2, 1),
+            op::SEND | op::SPAWN_REPLY => return None,
+            _ => (1, 2),
+        };
+        Some((fields.get(from)?, fields.get(to)?))
+    }
+
     fn parse_op(op: i64, fields: &[Term]) -> Parsed {
         let parsed = match (op, fields) {
             (op::LINK, [_, from, to]) => link(from, to),
