@@ -1,11 +1,13 @@
 //! The order of signals around messages in fragments, and who waits for whom.
 
+use std::collections::HashSet;
+
 use anyhow::{Context, Result};
 use dist::etf::{Term, term};
 use dist::{Exit, Limits, SendError};
 use futures::future::join_all;
 use integration::raw_peer::Fragments;
-use integration::{RawPeer, SOON, World, eventually, name_of};
+use integration::{Proxy, RawPeer, SOON, World, eventually, name_of};
 use tokio::time::timeout;
 
 use crate::support::{PATIENCE, echo, start_echo};
@@ -207,5 +209,50 @@ async fn a_link_lost_in_the_middle_of_a_message_gives_its_memory_back() -> Resul
     })
     .await?;
     drop(sink);
+    Ok(())
+}
+
+/// While a link stands still the processes of a BEAM node that want to send pile up, and go on all at
+/// once when it moves: each with a fragmented message of its own.
+#[tokio::test]
+async fn processes_of_a_beam_node_that_all_had_to_wait_are_read() -> Result<()> {
+    const SENDERS: usize = 300;
+    let world = World::new().await?;
+    let beam = world.beam("n").await?;
+    let port = beam
+        .eval(
+            "[Base, _] = string:split(atom_to_list(node()), \"@\"), \
+        {port, Port, _} = erl_epmd:port_please(Base, {127, 0, 0, 1}), Port",
+        )
+        .await?;
+    let proxy = Proxy::start(format!("127.0.0.1:{port}").parse()?).await?;
+    let node = world.node("rust")?.peer_port(proxy.addr().port()).start().await?;
+    let mut sink = node.register("sink")?;
+    node.connect(&name_of(&beam)?).await?;
+    proxy.stall();
+    beam.eval(format!(
+        "[spawn(fun() -> {{sink, '{0}'}} ! binary:copy(<<N:32>>, 100000) end) || N <- lists:seq(1, {SENDERS})], ok",
+        node.name()
+    ))
+    .await?;
+    // All of them have begun to send, and are held up.
+    let waiting =
+        "length([P || P <- processes(), process_info(P, status) =:= {status, suspended}])";
+    eventually(SOON, "suspended processes", async || {
+        beam.eval(waiting)
+            .await
+            .is_ok_and(|count| count.parse::<usize>().is_ok_and(|count| count > SENDERS / 2))
+    })
+    .await?;
+    proxy.resume();
+    let mut seen = HashSet::new();
+    while seen.len() < SENDERS {
+        let message = timeout(PATIENCE, sink.recv()).await?.context("the sink was ended")?.term;
+        let bytes = message.as_binary().context("no binary")?;
+        let number: [u8; 4] = bytes[..4].try_into()?;
+        assert!(bytes.chunks(4).all(|four| four == number) && bytes.len() == 400_000);
+        seen.insert(number);
+    }
+    assert_eq!((node.counts().links, node.counts().fragment_bytes), (1, 0));
     Ok(())
 }
