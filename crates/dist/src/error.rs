@@ -169,6 +169,14 @@ pub enum StartError {
     /// The system has no source of random numbers.
     #[error("no random numbers: {0}")]
     Random(String),
+    /// A scope of process groups could not be started.
+    #[error("the scope {name}: {source}")]
+    Scope {
+        /// Its name.
+        name: String,
+        /// Why not.
+        source: RegisterError,
+    },
 }
 
 /// Why a name was not given to a mailbox.

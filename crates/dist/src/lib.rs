@@ -62,5 +62,6 @@ pub use rpc::{
     ErpcError, Exports, Mfa, Raise, Returned, RpcError, RpcOptions, SpawnError, SpawnOptions,
 };
 pub use service::{GroupLeader, Output, OutputBuffer};
+pub use service::{PgCounts, PgError, PgEvent, PgMonitor, PgScope};
 
 pub use etf;

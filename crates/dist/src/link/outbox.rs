@@ -40,6 +40,8 @@ pub(crate) struct Outbox {
     /// Never has a permit: waiting for one is waiting for the end of the link.
     ended: Semaphore,
     filled: Notify,
+    /// Told when answers were written, or never will be.
+    drained: Notify,
 }
 
 /// A budget in bytes.
@@ -118,6 +120,7 @@ impl Outbox {
             long_of_node,
             ended: Semaphore::new(0),
             filled: Notify::new(),
+            drained: Notify::new(),
         }
     }
 
@@ -198,6 +201,23 @@ impl Outbox {
         Ok(())
     }
 
+    /// Waits until no more than a quarter of the reserve is used: for what the node says of its own
+    /// accord, in any number. At the link's end nothing is waited for.
+    pub(crate) async fn calm(&self) {
+        loop {
+            let mut drained = std::pin::pin!(self.drained.notified());
+            // From here on it is told, though it does not wait yet.
+            drained.as_mut().enable();
+            {
+                let state = self.lock();
+                if state.reserved <= self.reserve / 4 || state.phase != Phase::Open {
+                    return;
+                }
+            }
+            drained.await;
+        }
+    }
+
     /// Asks for a tick, unless something else is about to be written.
     pub(crate) fn tick(&self) {
         self.lock().tick = true;
@@ -230,6 +250,7 @@ impl Outbox {
         self.long.bytes.close();
         self.ended.close();
         self.filled.notify_one();
+        self.drained.notify_waiters();
     }
 
     /// For the writer: all that is queued and one fragment from each lane, waiting until there is
@@ -267,6 +288,8 @@ impl Outbox {
         if reserve > 0 {
             let mut state = self.lock();
             state.reserved = state.reserved.saturating_sub(reserve);
+            drop(state);
+            self.drained.notify_waiters();
         }
         if room > 0 {
             self.room.add_permits(room);

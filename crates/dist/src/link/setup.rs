@@ -149,6 +149,7 @@ impl Connected {
             tracing::debug!(peer = %link.peer.name, "the connection came too late");
             return false;
         }
+        shared.pg.up(&link);
         link.run(self.socket, &self.rest, shared);
         true
     }

@@ -17,8 +17,9 @@ use crate::error::StartError;
 use crate::flags::Flags;
 use crate::link;
 use crate::name::NodeName;
-use crate::process::{Ids, Processes};
+use crate::process::{Ids, Processes, registered_name};
 use crate::rpc::{Exports, Spawns};
+use crate::service::pg::Scopes;
 use crate::wire::fragment::Budget;
 
 /// OTP's `net_ticktime`.
@@ -97,6 +98,7 @@ pub struct NodeBuilder {
     limits: Limits,
     exports: Exports,
     withheld: Flags,
+    pg: Vec<String>,
 }
 
 impl NodeBuilder {
@@ -115,6 +117,7 @@ impl NodeBuilder {
             limits: Limits::default(),
             exports: Exports::new(),
             withheld: Flags::EMPTY,
+            pg: Vec::new(),
         }
     }
 
@@ -200,6 +203,14 @@ impl NodeBuilder {
         self
     }
 
+    /// Starts a scope of process groups with the node, before anybody can connect to it; may be
+    /// called several times. [`Node::start_pg`] starts one later.
+    #[must_use]
+    pub fn pg(mut self, scope: impl Into<String>) -> Self {
+        self.pg.push(scope.into());
+        self
+    }
+
     /// Listens, registers with EPMD, and accepts connections from then on.
     ///
     /// # Errors
@@ -236,7 +247,12 @@ impl NodeBuilder {
             Some(creation) => creation,
             None => random_creation()?,
         };
+        let scopes = self.pg.clone();
         let shared = self.shared(creation, route, listen_addr);
+        for name in scopes {
+            let scope = registered_name(&name).and_then(|scope| shared.pg.start(&shared, scope));
+            scope.map_err(|source| StartError::Scope { name, source })?;
+        }
         if let Some(registrar) = registrar {
             shared.tasks.spawn(tell_status(registrar.status(), shared.clone()));
             shared.keep_registrar(registrar);
@@ -293,6 +309,7 @@ impl NodeBuilder {
             calls: Calls::default(),
             exports: self.exports,
             spawns: Spawns::default(),
+            pg: Scopes::default(),
             block_calls: tokio::sync::Mutex::default(),
             self_id,
             self_pid,

@@ -38,6 +38,7 @@ use crate::link::{self, Link, LinkCounters, Share};
 use crate::name::NodeName;
 use crate::process::{Process, ProcessId, Processes};
 use crate::rpc::{Exports, Spawns};
+use crate::service::pg::Scopes;
 use crate::wire::fragment::Budget;
 
 /// How often a connection attempt may lose its place to another with the same peer before
@@ -98,6 +99,7 @@ pub(crate) struct Shared {
     pub(crate) calls: Calls,
     pub(crate) exports: Exports,
     pub(crate) spawns: Spawns,
+    pub(crate) pg: Scopes,
     /// Held by the one `rpc:block_call` that runs.
     pub(crate) block_calls: tokio::sync::Mutex<()>,
     /// The process that the node itself speaks as.
@@ -289,6 +291,7 @@ impl Node {
         let shared = &self.shared;
         shared.stopping.cancel();
         shared.links.close();
+        shared.pg.stop(shared);
         for process in shared.processes.close() {
             shared.end_process(&process, &Term::atom("shutdown"));
         }

@@ -11,7 +11,7 @@ use etf::{Atom, Pid, Reference, Term};
 use tokio::task::AbortHandle;
 
 use super::queue::Queue;
-use super::{AliasMode, ProcessId};
+use super::{AliasMode, ProcessId, Service};
 use crate::link::{Link, NoRelation, Relation};
 use crate::name::NodeName;
 use crate::node::Limits;
@@ -22,6 +22,8 @@ use crate::wire::control::PidOrName;
 pub(crate) struct Inner {
     pub(crate) id: ProcessId,
     pub(crate) queue: Queue,
+    /// What takes its messages instead of the queue.
+    pub(super) service: Option<Arc<dyn Service>>,
     /// The task of the process, if it has one, to be dropped when the process is ended.
     task: OnceLock<AbortHandle>,
     state: Mutex<State>,
@@ -104,10 +106,11 @@ pub(crate) enum BeginLink {
 }
 
 impl Inner {
-    pub(super) fn new(id: ProcessId, limits: &Limits) -> Self {
+    pub(super) fn new(id: ProcessId, limits: &Limits, service: Option<Arc<dyn Service>>) -> Self {
         Self {
             id,
             queue: Queue::new(limits.mailbox_messages, limits.mailbox_bytes),
+            service,
             task: OnceLock::new(),
             state: Mutex::default(),
         }

@@ -271,7 +271,7 @@ impl Shared {
     }
 
     /// Monitors a process of this node; returns the reason when there is none.
-    fn monitor_here(
+    pub(crate) fn monitor_here(
         &self,
         inner: &Arc<Inner>,
         own: &Pid,

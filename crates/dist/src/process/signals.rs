@@ -143,6 +143,9 @@ impl Shared {
                 self.processes.remove(&process, relations.aliases.keys());
                 tracing::trace!(pid = %self.processes.ids.pid(process.id), %reason, "process ended");
                 self.tell_all(&process, relations, &reason, &mut doomed);
+                if let Some(service) = &process.service {
+                    service.ended();
+                }
             }
         }
     }
@@ -264,7 +267,9 @@ pub(crate) fn tell_linked(link: &Link, from: Pid, to: Pid, reason: Term) {
 }
 
 fn push(process: &Arc<Inner>, envelope: Envelope, doomed: &mut Doomed) {
-    if process.queue.push(envelope).is_err() {
+    if let Some(service) = &process.service {
+        service.take(envelope);
+    } else if process.queue.push(envelope).is_err() {
         tracing::warn!(name = ?process.name(), "a mailbox is full: its process is ended");
         doomed.push((process.clone(), Term::atom("mailbox_full")));
     }

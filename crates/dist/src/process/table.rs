@@ -7,7 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use etf::{Atom, Pid, Reference};
 
-use super::{Ids, Inner, ProcessId};
+use super::{Ids, Inner, ProcessId, Service};
 use crate::error::RegisterError;
 use crate::node::Limits;
 
@@ -42,13 +42,22 @@ impl Processes {
 
     /// A new process; `None` once the node is shutting down.
     pub(crate) fn spawn(&self, limits: &Limits) -> Option<Arc<Inner>> {
+        self.spawn_with(limits, None)
+    }
+
+    /// As [`Processes::spawn`], with a service in the place of its mailbox.
+    pub(crate) fn spawn_with(
+        &self,
+        limits: &Limits,
+        service: Option<Arc<dyn Service>>,
+    ) -> Option<Arc<Inner>> {
         let mut tables = self.write();
         if tables.closed {
             return None;
         }
         loop {
             if let Entry::Vacant(vacant) = tables.by_id.entry(self.ids.process()) {
-                let process = Arc::new(Inner::new(*vacant.key(), limits));
+                let process = Arc::new(Inner::new(*vacant.key(), limits, service));
                 vacant.insert(process.clone());
                 return Some(process);
             }

@@ -3,9 +3,12 @@
 //! A name that is served here exists for whoever monitors it; every other name that no process
 //! registered does not.
 
+mod buffer;
 mod io;
 mod net_kernel;
+pub(crate) mod pg;
 mod rex;
+mod unserved;
 
 use std::sync::Arc;
 
@@ -13,6 +16,7 @@ use etf::{Atom, Pid, Term};
 
 pub use io::{GroupLeader, Output, OutputBuffer};
 pub(crate) use io::{IoRequest, answer_for_node};
+pub use pg::{PgCounts, PgError, PgEvent, PgMonitor, PgScope};
 
 use crate::r#gen::message as gen_call;
 use crate::link::Link;

@@ -1,0 +1,7 @@
+//! Process groups among BEAM nodes and a Rust node.
+
+mod bad_input;
+mod forms;
+mod groups;
+mod losses;
+mod members;
