@@ -62,9 +62,7 @@ impl ElixirNode {
     /// # Errors
     /// As [`Beam::start`]; when Elixir is missing or the member does not compile.
     pub async fn start(node: BeamOptions, member: MemberOptions) -> Result<Self> {
-        let compiled = compiled().await?;
-        let path = compiled.to_str().context("a path that is not UTF-8")?;
-        let beam = Beam::start(node.elixir().args(["-pa", path])).await?;
+        let beam = Beam::start(with_member_code(node).await?).await?;
         let elixir = Self { beam, member };
         elixir.start_member().await?;
         Ok(elixir)
@@ -109,6 +107,16 @@ impl DerefMut for ElixirNode {
     fn deref_mut(&mut self) -> &mut Beam {
         &mut self.beam
     }
+}
+
+/// The options of a node that can load the modules of `integration/elixir`, `Member.PubSub` among them.
+///
+/// # Errors
+/// When Elixir is missing or they do not compile.
+pub async fn with_member_code(node: BeamOptions) -> Result<BeamOptions> {
+    let compiled = compiled().await?;
+    let path = compiled.to_str().context("a path that is not UTF-8")?;
+    Ok(node.elixir().args(["-pa", path]))
 }
 
 /// The folder with the compiled member, in the target directory and named after its sources.

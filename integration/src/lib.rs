@@ -19,7 +19,7 @@ pub mod rust_node;
 pub mod world;
 
 pub use beam::{Beam, BeamOptions, Session};
-pub use elixir_node::{ElixirNode, MemberOptions};
+pub use elixir_node::{ElixirNode, MemberOptions, with_member_code};
 pub use epmd::EpmdProcess;
 pub use eventually::eventually;
 pub use example::Example;

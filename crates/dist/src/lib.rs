@@ -63,5 +63,10 @@ pub use rpc::{
 };
 pub use service::{GroupLeader, Output, OutputBuffer};
 pub use service::{PgCounts, PgError, PgEvent, PgMonitor, PgScope};
+#[cfg(feature = "pubsub")]
+pub use service::{
+    PubSub, PubSubBuilder, PubSubCounts, PubSubError, PubSubEvent, PubSubMessage, SocketBroadcast,
+    Subscription,
+};
 
 pub use etf;

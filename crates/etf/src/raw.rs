@@ -56,9 +56,9 @@ impl RawTerm {
         &self.bytes
     }
 
-    /// The atoms of the frame's header.
-    #[cfg(feature = "serde")]
-    pub(crate) fn atoms(&self) -> &[Atom] {
+    /// The atoms of the frame's header, which tag 82 refers to.
+    #[must_use]
+    pub fn atoms(&self) -> &[Atom] {
         &self.atoms
     }
 

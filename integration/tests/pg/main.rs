@@ -1,7 +1,8 @@
-//! Process groups among BEAM nodes and a Rust node.
+//! Process groups and `Phoenix.PubSub` among BEAM nodes and a Rust node.
 
 mod bad_input;
 mod forms;
 mod groups;
 mod losses;
 mod members;
+mod pubsub;

@@ -19,6 +19,8 @@ use etf::Term;
 pub use handle::{Message, Process};
 pub(crate) use ids::{Ids, ProcessId};
 pub(crate) use inner::{Inner, Watched};
+#[cfg(feature = "pubsub")]
+pub(crate) use queue::refuse;
 pub(crate) use queue::{Body, Envelope};
 pub(crate) use relate::registered_name;
 pub(crate) use service::Service;

@@ -163,8 +163,9 @@ impl Body {
     }
 }
 
-/// Counts a message that could not be read; a malformed one costs its sender's node the link.
-pub(super) fn refuse(error: &DecodeError, link: &WeakLink) {
+/// A payload could not be read: counted, and one that is malformed costs its sender's node the
+/// link.
+pub(crate) fn refuse(error: &DecodeError, link: &WeakLink) {
     let Some(link) = link.upgrade() else { return };
     link.refused_payload(error);
     if !error.is_limit() {

@@ -7,6 +7,8 @@ mod buffer;
 mod io;
 mod net_kernel;
 pub(crate) mod pg;
+#[cfg(feature = "pubsub")]
+mod pubsub;
 mod rex;
 mod unserved;
 
@@ -17,6 +19,11 @@ use etf::{Atom, Pid, Term};
 pub use io::{GroupLeader, Output, OutputBuffer};
 pub(crate) use io::{IoRequest, answer_for_node};
 pub use pg::{PgCounts, PgError, PgEvent, PgMonitor, PgScope};
+#[cfg(feature = "pubsub")]
+pub use pubsub::{
+    PubSub, PubSubBuilder, PubSubCounts, PubSubError, PubSubEvent, PubSubMessage, SocketBroadcast,
+    Subscription,
+};
 
 use crate::r#gen::message as gen_call;
 use crate::link::Link;

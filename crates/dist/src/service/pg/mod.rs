@@ -144,6 +144,18 @@ impl PgScope {
         self.0.look(|state| state.membership.local_members(group)).unwrap_or_default()
     }
 
+    /// As [`PgScope::remote_members`], unless the scope has ended.
+    #[cfg(feature = "pubsub")]
+    pub(crate) fn try_remote_members(&self, group: &Term) -> Result<Vec<Pid>, PgError> {
+        self.0.look(|state| state.membership.remote_members(group)).ok_or(PgError::Ended)
+    }
+
+    /// As [`PgScope::join`], without waiting for anybody: for the few processes of the node itself.
+    #[cfg(feature = "pubsub")]
+    pub(crate) fn join_now(&self, group: &Term, pid: &Pid) -> Result<(), PgError> {
+        self.0.join(group, std::slice::from_ref(pid))
+    }
+
     /// Those of other nodes.
     #[must_use]
     pub fn remote_members(&self, group: &Term) -> Vec<Pid> {
