@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use super::{
     config::Key,
     exit,
+    pubsub::PubSubCommand,
     remote::{CallArgs, EvalArgs, GenCallArgs, SendArgs},
 };
 
@@ -45,6 +46,11 @@ pub(crate) enum Command {
     Send(SendArgs),
     /// Call a GenServer of a node, as GenServer.call does, and print its reply
     GenCall(GenCallArgs),
+    /// Take part in a Phoenix.PubSub: print what is broadcast, or broadcast
+    Pubsub {
+        #[command(subcommand)]
+        command: PubSubCommand,
+    },
 }
 
 #[derive(Args)]
@@ -264,7 +270,7 @@ impl CookieArgs {
 }
 
 impl PostgresArgs {
-    fn given(&self) -> Vec<Given> {
+    pub(crate) fn given(&self) -> Vec<Given> {
         vec![
             (&Key::URL, self.url.clone()),
             (&Key::HOSTNAME, self.hostname.clone()),

@@ -8,6 +8,7 @@ mod log;
 mod names;
 mod output;
 mod ping;
+mod pubsub;
 mod remote;
 mod signals;
 mod watch;
@@ -21,6 +22,7 @@ use self::{
     args::{Arguments, Command, FileArgs, Given},
     config::Layers,
     exit::{Failure, USAGE},
+    pubsub::PubSubCommand,
 };
 
 /// Runs the command of this process' arguments to its end.
@@ -68,6 +70,15 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         Command::Send(args) => {
             let layers = remote_layers(log, &args.node_args)?;
             one_thread()?.run(remote::send(layers, args))
+        }
+        Command::Pubsub { command } => {
+            let member = command.member();
+            let layers = layers(log, member.given(), Some(&member.node_args.file))?;
+            log::start(&layers, "warn")?;
+            match command {
+                PubSubCommand::Tail(args) => one_thread()?.run(pubsub::tail(layers, *args)),
+                PubSubCommand::Publish(args) => one_thread()?.run(pubsub::publish(layers, *args)),
+            }
         }
         Command::GenCall(args) => {
             let layers = remote_layers(log, &args.node_args)?;

@@ -154,6 +154,19 @@ impl InputArgs {
 }
 
 impl OutputArgs {
+    /// A message of a topic, on a line of its own.
+    pub(crate) fn on_topic(&self, topic: &[u8], message: &Term) -> String {
+        let topic = String::from_utf8_lossy(topic);
+        match self.format {
+            Language::Json => {
+                let topic = Term::from(topic.as_ref());
+                format!("{{\"topic\":{},\"message\":{}}}\n", Json(&topic), Json(message))
+            }
+            // For the eyes of a terminal: no control characters.
+            _ => format!("{} {}", shown(&topic), self.print(message)),
+        }
+    }
+
     pub(crate) fn print(&self, term: &Term) -> String {
         match self.format {
             Language::Elixir => format!("{}\n", term.elixir()),
@@ -180,7 +193,8 @@ pub(super) fn shown(text: &str) -> String {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Time(pub(crate) Option<Duration>);
 
-fn time(text: &str) -> Result<Time, &'static str> {
+/// Milliseconds, or a number with a unit.
+pub(crate) fn time(text: &str) -> Result<Time, &'static str> {
     const EXPECTED: &str = "it must be milliseconds, a time such as 500ms, 2s or 1m, or infinity";
     if text == "infinity" {
         return Ok(Time(None));

@@ -19,13 +19,15 @@ use dist::{
     handshake::{HandshakeError, Step},
 };
 
-use self::{args::Time, exception::Exception, leader::LineStart};
 pub(crate) use self::{
-    args::{CallArgs, EvalArgs, GenCallArgs, NodeArgs, SendArgs},
+    args::{
+        CallArgs, EvalArgs, GenCallArgs, InputArgs, NodeArgs, OutputArgs, SendArgs, Time, time,
+    },
     call::call,
     eval::eval,
     message::{gen_call, send},
 };
+use self::{exception::Exception, leader::LineStart};
 use super::{
     config::{Key, Layers, Port, cookie},
     exit::{DATA, Failure, HANDSHAKE, REMOTE, TIMED_OUT, UNAVAILABLE, USAGE},
@@ -36,8 +38,8 @@ use super::{
 const BANNER_TIME: Duration = Duration::from_secs(5);
 
 /// A connection to the node that a command speaks to.
-struct Remote {
-    node: Node,
+pub(crate) struct Remote {
+    pub(crate) node: Node,
     peer: NodeName,
     /// What the functions that we call print comes to our group leader.
     options: RpcOptions,
@@ -82,7 +84,7 @@ async fn within(
 }
 
 impl Remote {
-    async fn connect(layers: &Layers, name: &str) -> Result<Self, Failure> {
+    pub(crate) async fn connect(layers: &Layers, name: &str) -> Result<Self, Failure> {
         let peer = NodeName::new(name)
             .map_err(|error| Failure::new(USAGE, format!("invalid node {name:?}: {error}")))?;
         let cookie = cookie(layers)?;
@@ -177,6 +179,7 @@ async fn under_a_name(
     }
 }
 
-fn unreached(peer: &NodeName, error: &ConnectError) -> Failure {
+/// Why a node was not reached, and with which code the command ends.
+pub(crate) fn unreached(peer: &NodeName, error: &ConnectError) -> Failure {
     Failure::new(step(error).1, explain(peer, error))
 }
