@@ -1,6 +1,7 @@
 defmodule Member do
   @moduledoc """
-  A member of a cluster that is formed through Postgres: a BEAM node with a libcluster_postgres strategy and nothing else.
+  A member of a cluster that is formed through Postgres: a BEAM node with a libcluster_postgres strategy, and
+  `Member.PubSub` in the place of Phoenix.PubSub.
 
   Where the published `libcluster_postgres` was compiled in, that runs; otherwise `Member.StandIn`, which does the same on
   the wire. The options are libcluster_postgres' own: `hostname`, `port`, `username`, `password`, `database`,
@@ -11,6 +12,8 @@ defmodule Member do
 
   @published LibclusterPostgres.Strategy
   @pause 1_000
+  @pubsub Demo.PubSub
+  @topic "demo"
 
   @doc "Starts the member with the options in the environment, says which strategy runs, and never returns."
   def run do
@@ -18,6 +21,8 @@ defmodule Member do
     {:ok, member} = start(options)
     IO.puts("#{node()} runs #{describe()} on channel #{inspect(options[:channel_name])}")
 
+    {:ok, _} = Member.PubSub.start(name: @pubsub, pool_size: integer("PUBSUB_POOL_SIZE", "1"))
+    :ok = Member.PubSub.subscribe(@pubsub, @topic)
     :ok = :net_kernel.monitor_nodes(true, node_type: :all)
     report(Process.monitor(member))
   end
@@ -94,6 +99,10 @@ defmodule Member do
       {:DOWN, ^monitor, :process, _, reason} ->
         IO.puts("the member ended: #{inspect(reason)}")
         System.halt(1)
+
+      message ->
+        IO.puts("heard on #{@topic}: #{inspect(message)}")
+        report(monitor)
     end
   end
 

@@ -19,6 +19,7 @@ const TESTS: &[Test] = &[
     ("joins_and_is_seen", joins_and_is_seen),
     ("is_pinged_and_pings", is_pinged_and_pings),
     ("answers_a_message", answers_a_message),
+    ("broadcasts_go_both_ways", broadcasts_go_both_ways),
     ("keeps_its_links_when_postgres_restarts", keeps_its_links_when_postgres_restarts),
     ("finds_restarted_beam_nodes_again", finds_restarted_beam_nodes_again),
     ("is_found_again_after_a_kill", is_found_again_after_a_kill),
@@ -101,6 +102,11 @@ fn answers_a_message(compose: &Compose) -> Result<()> {
         ensure!(answer == "true", "{} got {answer}", member.name);
     }
     Ok(())
+}
+
+fn broadcasts_go_both_ways(compose: &Compose) -> Result<()> {
+    whole(compose)?;
+    crate::demo_pubsub::both_ways(compose).map(drop)
 }
 
 fn keeps_its_links_when_postgres_restarts(compose: &Compose) -> Result<()> {

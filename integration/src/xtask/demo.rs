@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 
 use crate::compose::{Compose, MEMBERS, Member, RUST, up_according_to, wait};
+use crate::demo_pubsub;
 use crate::host::say;
 
 const PROJECT: &str = "beamjoin-demo";
@@ -17,10 +18,11 @@ pub(crate) fn up(once: bool) -> Result<()> {
     let mut compose = Compose::find(PROJECT)?;
     let outcome = compose.up().and_then(|()| {
         say("waiting until every node sees every other");
-        wait(DEADLINE, "the cluster", || connected(&compose))
+        let cluster = wait(DEADLINE, "the cluster", || connected(&compose))?;
+        Ok((cluster, demo_pubsub::both_ways(&compose)?))
     });
     match outcome {
-        Ok(cluster) => print!("{}", cluster.table()),
+        Ok((cluster, heard)) => print!("{}\n{heard}", cluster.table()),
         Err(error) => {
             eprint!("{}", compose.all_logs());
             if once {

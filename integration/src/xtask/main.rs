@@ -5,6 +5,7 @@ mod bench;
 mod compose;
 mod compose_tests;
 mod demo;
+mod demo_pubsub;
 mod host;
 mod images;
 mod test;
