@@ -2,6 +2,7 @@
 
 mod calls;
 mod codec;
+mod groups;
 mod idle;
 mod join;
 mod row;
@@ -56,6 +57,9 @@ async fn measure(json: bool, filter: Option<&str>) -> Result<()> {
     }
     if wanted("calls") {
         rows.extend(calls::rows().await?);
+    }
+    if wanted("groups") {
+        rows.extend(groups::rows().await?);
     }
     if json {
         println!("{}", serde_json::to_string_pretty(&rows)?);
