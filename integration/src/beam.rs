@@ -22,7 +22,7 @@ use crate::output::Output;
 /// How long a node may take to start. Generous: a loaded machine of two cores runs several at once.
 const START_DEADLINE: Duration = Duration::from_secs(40);
 /// How long an evaluation may take unless the caller says otherwise.
-const EVAL_DEADLINE: Duration = Duration::from_secs(20);
+const EVAL_DEADLINE: Duration = Duration::from_secs(60);
 /// How long an orderly stop may take.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
