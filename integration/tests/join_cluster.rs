@@ -104,6 +104,24 @@ async fn the_death_of_either_side_heals_by_itself() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_node_that_was_announced_once_is_dialled_again_after_its_death() -> Result<()> {
+    let place = Place::new(World::new().await?).await?;
+    // It announces nothing itself, and does not know the Rust node.
+    let mut beam = place.world.beam("beam").await?;
+    let mut rust = place.rust()?;
+    rust.event_named("announced", SOON).await?;
+    let announce = format!("NOTIFY \"{}\", '{}'", place.channel, beam.name());
+    place.postgres.psql(&announce).await?;
+    rust.event_about("up", beam.name(), SOON).await?;
+    beam.kill9().await?;
+    rust.event_about("down", beam.name(), SOON).await?;
+    beam.restart().await?;
+    // The waits have grown while it started.
+    rust.event_about("up", beam.name(), 3 * SOON).await?;
+    beam.sees(&rust.name, true, SOON).await
+}
+
+#[tokio::test]
 async fn epmd_killed_and_started_again_costs_no_link() -> Result<()> {
     let mut place = Place::new(World::new().await?).await?;
     let one = place.member().await?;
