@@ -139,6 +139,11 @@ fn bad_flags_are_usage_and_bad_variables_are_configuration() {
         ("port", "65536", "it must be a number from 1 to 65535"),
         ("events", "xml", "it must be text or json"),
         ("log-format", "xml", "it must be text or json"),
+        (
+            "log-level",
+            "wran",
+            "it must be off, error, warn, info, debug or trace, or RUST_LOG's syntax",
+        ),
         ("name", "a@b@c", "the node name has more than one @; it must be base@host"),
         ("channel-name", "", "a channel name has at least one character"),
     ] {

@@ -11,7 +11,14 @@ use super::{
 
 /// Starts logging as the settings say: as text, and `level` and what is worse, unless they say otherwise.
 pub(crate) fn start(layers: &Layers, level: &str) -> Result<(), Failure> {
-    let filter = layers.parse(&Key::LOG_LEVEL, |text| EnvFilter::try_new(text))?;
+    let filter = match layers.get(&Key::LOG_LEVEL)? {
+        None => None,
+        Some(level) if !level.source.is_shared() && is_misspelt(&level.text) => {
+            let levels = "it must be off, error, warn, info, debug or trace, or RUST_LOG's syntax";
+            return Err(level.invalid(levels));
+        }
+        Some(level) => Some(EnvFilter::try_new(&level.text).map_err(|error| level.invalid(error))?),
+    };
     // pgnotify says at info what beamjoin says itself.
     let format: Option<Format> = layers.parse(&Key::LOG_FORMAT, str::parse)?;
     let colour = stderr().is_terminal() && layers.variable("NO_COLOR").is_none();
@@ -26,4 +33,11 @@ pub(crate) fn start(layers: &Layers, level: &str) -> Result<(), Failure> {
         Format::Json => logs.json().flatten_event(true).try_init(),
     };
     started.map_err(Failure::config)
+}
+
+/// A word that is no level would be the name of a crate in RUST_LOG's syntax, and log what no crate says.
+fn is_misspelt(level: &str) -> bool {
+    let is_word = level.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '_' | '-'));
+    let known = ["off", "beamjoin", "dist", "pgnotify"];
+    is_word && level.parse::<tracing::Level>().is_err() && !known.contains(&&*level.to_lowercase())
 }

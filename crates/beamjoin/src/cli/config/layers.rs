@@ -127,6 +127,11 @@ impl Source {
         matches!(self, Self::Flag(_))
     }
 
+    /// Whether it may have been meant for another program.
+    pub(crate) fn is_shared(&self) -> bool {
+        matches!(self, Self::Variable(_))
+    }
+
     fn exit_code(&self) -> u8 {
         if self.is_flag() { USAGE } else { CONFIG }
     }
