@@ -44,6 +44,8 @@ mod service;
 mod wire;
 mod work;
 
+#[doc(hidden)]
+pub use crate::wire::fuzz;
 pub use cookie::{Cookie, CookieError, CookieWarning};
 pub use error::{ConnectError, DownReason, RegisterError, SendError, StartError};
 pub use flags::{FlagName, Flags};

@@ -5,6 +5,7 @@ mod codec;
 mod groups;
 mod idle;
 mod join;
+mod large;
 mod row;
 mod sample;
 
@@ -60,6 +61,9 @@ async fn measure(json: bool, filter: Option<&str>) -> Result<()> {
     }
     if wanted("groups") {
         rows.extend(groups::rows().await?);
+    }
+    if wanted("large") {
+        rows.extend(large::rows().await?);
     }
     if json {
         println!("{}", serde_json::to_string_pretty(&rows)?);

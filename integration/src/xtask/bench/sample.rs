@@ -29,3 +29,16 @@ impl Usage {
         Ok(Self { resident: pages * 4096.0 / 1e6, cpu: ticks / 100.0 })
     }
 }
+
+/// The most resident memory that a process has had, in MB, since the last [`forget_peak`].
+pub(super) fn peak(pid: u32) -> Result<f64> {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let kilobytes = line.and_then(|line| line.trim().strip_suffix(" kB")).context("no VmHWM")?;
+    Ok(kilobytes.trim().parse::<f64>()? * 1024.0 / 1e6)
+}
+
+/// Counts the most memory of a process from now on.
+pub(super) fn forget_peak(pid: u32) -> Result<()> {
+    Ok(std::fs::write(format!("/proc/{pid}/clear_refs"), "5")?)
+}

@@ -1,0 +1,4 @@
+//! Control tuples.
+#![no_main]
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| dist::fuzz::control(data));

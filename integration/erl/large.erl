@@ -1,0 +1,65 @@
+%% Large terms between this node and another, and pings meanwhile. The other end is {large, Node}, here or in Rust:
+%%   {From, Ref, prepare, What} -> {Ref, ok}     has a term ready
+%%   {From, Ref, send}          -> {Ref, Term}   sends it
+%%   {From, Ref, take, Term}    -> {Ref, ok}     keeps it
+%%   {From, Ref, drop}          -> {Ref, ok}     forgets both
+-module(large).
+-export([start/0, out/2, back/2, pings/2, drop/1, ask/2]).
+
+start() ->
+    register(large, spawn(fun() -> loop(none) end)),
+    register(pong, spawn(fun Loop() -> receive {'$gen_call', From, ping} -> gen:reply(From, pong), Loop() end end)),
+    ok.
+
+loop(Term) ->
+    receive
+        {From, Ref, prepare, What} -> New = make(What), From ! {Ref, ok}, loop(New);
+        {From, Ref, send} -> From ! {Ref, Term}, loop(Term);
+        {From, Ref, take, New} -> From ! {Ref, ok}, loop(New);
+        {From, Ref, drop} -> garbage_collect(), From ! {Ref, ok}, loop(none)
+    end.
+
+make(binary) -> binary:copy(<<7>>, 100000000);
+make(list) -> lists:seq(1000, 20000999).
+
+ask(Node, Request) ->
+    Ref = make_ref(),
+    {large, Node} ! list_to_tuple([self(), Ref | Request]),
+    receive {Ref, Answer} -> Answer end.
+
+%% Milliseconds until a term has arrived there.
+out(Node, What) ->
+    Term = make(What),
+    timed(fun() -> ask(Node, [take, Term]) end).
+
+%% Milliseconds until a term has arrived here.
+back(Node, What) ->
+    ok = ask(Node, [prepare, What]),
+    timed(fun() -> ask(Node, [send]) end).
+
+drop(Node) ->
+    ok = ask(Node, [drop]).
+
+%% {99th percentile in microseconds, count} of calls while a term goes each way.
+pings(Node, What) ->
+    ok = ask(Node, [prepare, What]),
+    Parent = self(),
+    Both = [spawn_link(fun() -> Term = make(What), receive go -> ok end, ask(Node, [take, Term]), Parent ! {self(), done} end),
+            spawn_link(fun() -> receive go -> ok end, ask(Node, [send]), Parent ! {self(), done} end)],
+    pong = gen_server:call({pong, Node}, ping, infinity),
+    [Pid ! go || Pid <- Both],
+    Times = lists:sort(ping(Node, Both)),
+    Count = length(Times),
+    {lists:nth(max(1, Count * 99 div 100), Times) / 1000, Count}.
+
+ping(_, []) -> [];
+ping(Node, Left) ->
+    Start = erlang:monotonic_time(nanosecond),
+    pong = gen_server:call({pong, Node}, ping, infinity),
+    Time = erlang:monotonic_time(nanosecond) - Start,
+    [Time | ping(Node, receive {Pid, done} -> lists:delete(Pid, Left) after 0 -> Left end)].
+
+timed(Fun) ->
+    Start = erlang:monotonic_time(nanosecond),
+    Fun(),
+    (erlang:monotonic_time(nanosecond) - Start) / 1000000.
