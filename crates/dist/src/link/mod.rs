@@ -3,6 +3,7 @@
 mod counters;
 mod dial;
 mod lanes;
+mod linger;
 mod listen;
 mod outbox;
 mod reader;

@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use bytes::Bytes;
 use futures::FutureExt;
@@ -12,6 +12,7 @@ use tokio::task::yield_now;
 use tokio::time::sleep_until;
 
 use super::Link;
+use super::linger::{LINGER, Linger};
 use super::setup::ReadHalf;
 use crate::error::DownReason;
 use crate::node::{Shared, dispatch};
@@ -19,11 +20,6 @@ use crate::wire::control::ControlError;
 use crate::wire::frame::{Frame, FrameBuffer};
 use crate::wire::incoming::{Incoming, Message};
 use crate::wire::tick::{Due, Ticker};
-
-/// How long a reader that just had a message looks for the next one before it sleeps. A BEAM's
-/// schedulers do the same (`+sbwt`): being woken by the kernel takes longer than answering a call,
-/// and without this a call to us would take as long as one to a BEAM node.
-const LINGER: Duration = Duration::from_micros(50);
 
 /// Reads until the link is closed from either side, then tells everybody.
 pub(super) async fn run(link: Arc<Link>, read: ReadHalf, rest: Vec<u8>, shared: Arc<Shared>) {
@@ -54,14 +50,14 @@ async fn read_all(
         buffer.room().extend_from_slice(rest);
         take_frames(link, &mut buffer, &mut incoming, shared).await?;
     }
-    let mut lively = false;
+    let (mut lively, mut linger) = (false, Linger::default());
     loop {
         tokio::select! {
             // In this order: a suspended process that wakes up finds its alarm and the peer's
             // bytes at once, and must read before it judges.
             biased;
             () = link.closing.cancelled() => return Ok(()),
-            read = socket.read(&mut buffer, lively) => {
+            read = socket.read(&mut buffer, lively.then_some(&mut linger)) => {
                 let count = read.map_err(|error| DownReason::Io(Arc::new(error)))?;
                 if count == 0 {
                     return Ok(());
@@ -148,10 +144,16 @@ async fn take_frame(
 
 impl ReadHalf {
     /// Reads once. While nothing is owed no buffer is held: room is made when there is something.
-    async fn read(&mut self, buffer: &mut FrameBuffer, lively: bool) -> io::Result<usize> {
+    async fn read(
+        &mut self,
+        buffer: &mut FrameBuffer,
+        lively: Option<&mut Linger>,
+    ) -> io::Result<usize> {
         if buffer.is_empty() {
-            if lively {
-                self.linger().await?;
+            if let Some(linger) = lively
+                && linger.is_worth_it()
+            {
+                self.linger(linger).await?;
             }
             self.readable().await?;
         }
@@ -159,14 +161,19 @@ impl ReadHalf {
     }
 
     /// Looks for more for a moment, letting every other task run in between.
-    async fn linger(&self) -> io::Result<()> {
-        let until = Instant::now() + LINGER;
-        while Instant::now() < until {
+    async fn linger(&self, linger: &mut Linger) -> io::Result<()> {
+        let start = Instant::now();
+        loop {
+            let waited = start.elapsed();
             if let Some(ready) = self.readable().now_or_never() {
+                linger.found(Some(waited));
                 return ready;
+            }
+            if waited >= LINGER {
+                linger.found(None);
+                return Ok(());
             }
             yield_now().await;
         }
-        Ok(())
     }
 }
