@@ -8,6 +8,7 @@ use etf::{Pid, Reference, Term};
 use tokio::time::timeout;
 
 use super::large::Decoding;
+use super::queue::Taken;
 use super::{Body, Envelope, Exit, Inner};
 use crate::error::SendError;
 use crate::node::{Destination, Shared};
@@ -28,6 +29,8 @@ pub struct Process {
     inner: Arc<Inner>,
     pid: Pid,
     shared: Arc<Shared>,
+    /// Messages that were taken out of the queue at once.
+    taken: Taken,
     /// Messages that a selective receive has read over; still counted in the queue.
     skipped: VecDeque<Message>,
     /// The message before those in the queue, if it is large and was waited for.
@@ -63,7 +66,8 @@ impl Process {
     /// The handle of a process that lives as long as its task does.
     pub(super) fn of_task(inner: Arc<Inner>, shared: Arc<Shared>) -> Self {
         let pid = shared.processes.ids.pid(inner.id);
-        Self { inner, pid, shared, skipped: VecDeque::new(), decoding: None, alone: false }
+        let (taken, skipped) = (Taken::default(), VecDeque::new());
+        Self { inner, pid, shared, taken, skipped, decoding: None, alone: false }
     }
 
     /// The pid that others know this process by.
@@ -77,7 +81,7 @@ impl Process {
     /// Cancelling the wait loses no message. A message that is malformed costs its sender's node
     /// the link, as it does in OTP, and one over the limits is dropped and counted.
     pub async fn recv(&mut self) -> Option<Message> {
-        if self.inner.end_reason().is_some() {
+        if self.inner.queue.is_closed() {
             return None;
         }
         // In this form, because whatever lives across the wait is paid for by every idle process.
@@ -99,7 +103,7 @@ impl Process {
         &mut self,
         mut wanted: impl FnMut(Message) -> Result<T, Message>,
     ) -> Option<T> {
-        if self.inner.end_reason().is_some() {
+        if self.inner.queue.is_closed() {
             return None;
         }
         // Those that were read over stay where they are while they are looked at: to take each out
@@ -148,7 +152,7 @@ impl Process {
             let (envelope, size) = decoding.undo();
             self.keep(envelope, size);
         }
-        while let Some((envelope, size)) = self.inner.queue.try_pop() {
+        while let Some((envelope, size)) = self.inner.queue.try_pop(&mut self.taken) {
             self.keep(envelope, size);
         }
         let down = |message: &Message| match message.term.as_tuple() {
@@ -185,10 +189,10 @@ impl Process {
             if let Some(message) = self.decoded().await {
                 return Some(message);
             }
-            if self.inner.end_reason().is_some() {
+            if self.inner.queue.is_closed() {
                 return None;
             }
-            let (Envelope { from, body }, size) = self.inner.queue.pop().await?;
+            let (Envelope { from, body }, size) = self.inner.queue.pop(&mut self.taken).await?;
             match body {
                 Body::Encoded(raw, link) if work::is_long(&raw) => {
                     let limits = &self.shared.limits.terms;

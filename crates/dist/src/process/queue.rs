@@ -4,6 +4,7 @@
 //! not receive. So it is bounded, and a process that lets it overflow is ended.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use etf::{DecodeError, Pid, RawTerm, Term};
@@ -36,21 +37,32 @@ pub(crate) enum Body {
 /// Messages in the order of their arrival.
 #[derive(Debug)]
 pub(crate) struct Queue {
-    state: Mutex<State>,
+    messages: Mutex<Batch>,
     arrived: Notify,
+    /// Messages and bytes that were not released yet; they grow under the lock alone.
+    count: AtomicUsize,
+    bytes: AtomicUsize,
+    /// Set under the lock.
+    closed: AtomicBool,
     most_messages: usize,
     most_bytes: usize,
 }
 
+/// Messages, each with what it counts.
+type Batch = VecDeque<(Envelope, usize)>;
+
+/// What a receiver has taken at once out of its queue: made when first needed, since most processes
+/// of a large number never have two messages at a time.
 #[derive(Debug, Default)]
-struct State {
-    /// Each with what it counts.
-    messages: VecDeque<(Envelope, usize)>,
-    /// Messages and bytes that were not released yet.
-    count: usize,
-    bytes: usize,
-    closed: bool,
+pub(crate) struct Taken(Option<Box<TakenBatch>>);
+
+#[derive(Debug, Default)]
+struct TakenBatch {
+    messages: Batch,
 }
+
+/// How much room for messages is kept: a burst must not be paid for until the process ends.
+const KEPT: usize = 64;
 
 /// The queue was over a limit: its process has to be ended.
 #[derive(Debug, PartialEq, Eq)]
@@ -59,7 +71,15 @@ pub(crate) struct Overflow;
 impl Queue {
     /// An empty queue; it holds no memory until the first message.
     pub(crate) fn new(most_messages: usize, most_bytes: usize) -> Self {
-        Self { state: Mutex::default(), arrived: Notify::new(), most_messages, most_bytes }
+        Self {
+            messages: Mutex::default(),
+            arrived: Notify::new(),
+            count: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
+            most_messages,
+            most_bytes,
+        }
     }
 
     /// Adds a message; one for a closed queue is dropped, as a message to a dead process is.
@@ -68,70 +88,96 @@ impl Queue {
     /// [`Overflow`] when the message would take the queue over one of its limits.
     pub(crate) fn push(&self, envelope: Envelope) -> Result<(), Overflow> {
         let size = envelope.size();
-        let mut state = self.lock();
-        if state.closed {
+        let mut messages = self.lock();
+        if self.is_closed() {
             return Ok(());
         }
-        let bytes = state.bytes.saturating_add(size);
-        if state.count >= self.most_messages || bytes > self.most_bytes {
+        let bytes = self.bytes.load(Ordering::Relaxed).saturating_add(size);
+        if self.count.load(Ordering::Relaxed) >= self.most_messages || bytes > self.most_bytes {
             return Err(Overflow);
         }
-        state.bytes = bytes;
-        state.count += 1;
-        state.messages.push_back((envelope, size));
-        drop(state);
-        self.arrived.notify_one();
+        self.bytes.fetch_add(size, Ordering::Relaxed);
+        self.count.fetch_add(1, Ordering::Relaxed);
+        let was_empty = messages.is_empty();
+        messages.push_back((envelope, size));
+        drop(messages);
+        // Whoever waits was woken by the first, and takes all that are there.
+        if was_empty {
+            self.arrived.notify_one();
+        }
         Ok(())
     }
 
-    /// The next message and what it counts, waiting for it; `None` when the queue was closed. Cancelling loses none.
+    /// The next message and what it counts, waiting for it; `None` when the queue was closed.
+    /// Cancelling loses none.
     ///
-    /// It counts against the limits until [`Queue::release`] is told its size: a message that a
-    /// selective receive has read over is still there.
-    pub(crate) async fn pop(&self) -> Option<(Envelope, usize)> {
+    /// `taken` is the receiver's own: what was taken at once out of the queue, and comes before
+    /// what is in it. A message counts against the limits until [`Queue::release`] is told its
+    /// size: one that a selective receive has read over is still there.
+    pub(crate) async fn pop(&self, taken: &mut Taken) -> Option<(Envelope, usize)> {
         loop {
-            let arrived = self.arrived.notified();
-            if let Some(message) = self.try_pop() {
+            if let Some(message) = self.try_pop(taken) {
                 return Some(message);
             }
-            if self.lock().closed {
+            let arrived = self.arrived.notified();
+            let is_empty = self.lock().is_empty();
+            if self.is_closed() {
                 return None;
             }
-            arrived.await;
+            if is_empty {
+                arrived.await;
+            }
         }
     }
 
     /// The next message, if there is one.
-    pub(crate) fn try_pop(&self) -> Option<(Envelope, usize)> {
-        let mut state = self.lock();
-        let message = state.messages.pop_front()?;
-        if state.messages.is_empty() {
-            // A burst must not be paid for until the process ends.
-            state.messages.shrink_to(64);
+    pub(crate) fn try_pop(&self, taken: &mut Taken) -> Option<(Envelope, usize)> {
+        if self.is_closed() {
+            taken.0 = None;
+            return None;
         }
-        Some(message)
+        if let Some(batch) = taken.0.as_deref_mut() {
+            if let Some(message) = batch.messages.pop_front() {
+                return Some(message);
+            }
+            if batch.messages.capacity() > KEPT {
+                batch.messages = Batch::new();
+            }
+        }
+        let mut messages = self.lock();
+        // Who has one message at a time needs no room for more.
+        if messages.len() > 1 {
+            let batch = taken.0.get_or_insert_default();
+            std::mem::swap(&mut *messages, &mut batch.messages);
+            drop(messages);
+            return batch.messages.pop_front();
+        }
+        messages.pop_front()
     }
 
     /// A message of this size has left the mailbox.
     pub(crate) fn release(&self, size: usize) {
-        let mut state = self.lock();
-        state.count = state.count.saturating_sub(1);
-        state.bytes = state.bytes.saturating_sub(size);
+        self.count.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(size, Ordering::Relaxed);
+    }
+
+    /// Whether nothing is taken any more: the process has ended.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.closed.load(Ordering::Acquire)
     }
 
     /// Forgets all messages and takes no more.
     pub(crate) fn close(&self) {
-        let mut state = self.lock();
-        state.closed = true;
-        state.bytes = 0;
-        let forgotten = std::mem::take(&mut state.messages);
-        drop(state);
+        let mut messages = self.lock();
+        self.closed.store(true, Ordering::Release);
+        let forgotten = std::mem::take(&mut *messages);
+        drop(messages);
         drop(forgotten);
         self.arrived.notify_one();
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Batch> {
+        self.messages.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -222,6 +268,9 @@ fn heap(term: &Term) -> usize {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
     use etf::term;
     use futures::FutureExt;
 
@@ -231,8 +280,8 @@ mod tests {
         Envelope { from: None, body: Body::Term(Term::Int(n)) }
     }
 
-    async fn pop(queue: &Queue) -> i64 {
-        let (envelope, size) = queue.pop().await.unwrap();
+    async fn pop(queue: &Queue, taken: &mut Taken) -> i64 {
+        let (envelope, size) = queue.pop(taken).await.unwrap();
         queue.release(size);
         match envelope.body {
             Body::Term(Term::Int(n)) => n,
@@ -242,22 +291,48 @@ mod tests {
 
     #[tokio::test]
     async fn messages_arrive_in_order() {
-        let queue = Queue::new(10, 10_000);
-        assert!(queue.pop().now_or_never().is_none());
-        queue.push(message(1)).unwrap();
-        queue.push(message(2)).unwrap();
-        assert_eq!(pop(&queue).await, 1);
-        assert_eq!(pop(&queue).await, 2);
+        let (queue, mut taken) = (Queue::new(10, 10_000), Taken::default());
+        assert!(queue.pop(&mut taken).now_or_never().is_none());
+        for n in 1..4 {
+            queue.push(message(n)).unwrap();
+        }
+        assert_eq!(pop(&queue, &mut taken).await, 1);
+        queue.push(message(4)).unwrap();
+        for n in 2..5 {
+            assert_eq!(pop(&queue, &mut taken).await, n);
+        }
+        assert!(queue.pop(&mut taken).now_or_never().is_none());
+    }
+
+    #[tokio::test]
+    async fn a_receiver_that_waits_is_woken_however_often_it_stopped_waiting() {
+        let (queue, mut taken) = (Arc::new(Queue::new(10, 10_000)), Taken::default());
+        for n in 0..100 {
+            for _ in 0..2 {
+                let wait = tokio::time::timeout(Duration::ZERO, queue.pop(&mut taken));
+                assert!(wait.await.is_err());
+            }
+            let pushing = tokio::spawn({
+                let queue = queue.clone();
+                async move { queue.push(message(n)).and_then(|()| queue.push(message(n))) }
+            });
+            assert_eq!(pop(&queue, &mut taken).await, n);
+            assert_eq!(pop(&queue, &mut taken).await, n);
+            pushing.await.unwrap().unwrap();
+        }
     }
 
     #[tokio::test]
     async fn both_limits_hold_and_room_comes_back() {
-        let queue = Queue::new(2, 10_000);
+        let (queue, mut taken) = (Queue::new(2, 10_000), Taken::default());
         queue.push(message(1)).unwrap();
         queue.push(message(2)).unwrap();
         assert_eq!(queue.push(message(3)), Err(Overflow));
-        pop(&queue).await;
+        // What the receiver has taken at once, and not yet seen, is still in the mailbox.
+        pop(&queue, &mut taken).await;
+        assert_eq!(taken.0.as_ref().map(|batch| batch.messages.len()), Some(1));
         queue.push(message(3)).unwrap();
+        assert_eq!(queue.push(message(4)), Err(Overflow));
 
         let queue = Queue::new(1000, OVERHEAD * 2);
         queue.push(message(1)).unwrap();
@@ -274,13 +349,14 @@ mod tests {
         for term in [kilobyte, nested, map] {
             queue.push(Envelope { from: None, body: Body::Term(term) }).unwrap();
         }
+        let mut taken = Taken::default();
         let more = || Envelope { from: None, body: Body::Term(Term::from(&[0_u8; 1024][..])) };
         assert_eq!(queue.push(more()), Err(Overflow));
         for _ in 0..3 {
-            let (_, size) = queue.pop().await.unwrap();
+            let (_, size) = queue.pop(&mut taken).await.unwrap();
             queue.release(size);
         }
-        assert_eq!(queue.lock().bytes, 0);
+        assert_eq!(queue.bytes.load(Ordering::Relaxed), 0);
         queue.push(more()).unwrap();
         let mut deep = Term::NIL;
         for _ in 0..100 {
@@ -291,11 +367,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_closed_queue_ends_its_receiver_and_drops_what_comes() {
-        let queue = Queue::new(10, 10_000);
-        queue.push(message(1)).unwrap();
+        let (queue, mut taken) = (Queue::new(10, 10_000), Taken::default());
+        for n in 1..4 {
+            queue.push(message(n)).unwrap();
+        }
+        pop(&queue, &mut taken).await;
         queue.close();
-        assert!(queue.pop().await.is_none());
-        assert_eq!(queue.push(message(2)), Ok(()));
-        assert!(queue.pop().await.is_none());
+        assert!(queue.pop(&mut taken).await.is_none());
+        assert_eq!(queue.push(message(4)), Ok(()));
+        assert!(queue.pop(&mut taken).await.is_none());
     }
 }
