@@ -74,6 +74,11 @@ impl Encoder {
         Self { atoms: Some(Box::default()), ..Self::default() }
     }
 
+    /// Makes room for so many bytes, so that a message of no more is written in one allocation.
+    pub fn reserve(&mut self, bytes: usize) {
+        self.buffer.reserve(bytes);
+    }
+
     /// Writes the version, 131.
     pub fn version(&mut self) {
         self.buffer.push(tag::VERSION);

@@ -124,6 +124,11 @@ impl Outbox {
         }
     }
 
+    /// Whether it still takes messages.
+    pub(crate) fn is_open(&self) -> bool {
+        !self.room.is_closed()
+    }
+
     /// Queues a process's message, waiting for room first. Cancelling the wait queues nothing.
     ///
     /// # Errors

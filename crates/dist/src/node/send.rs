@@ -144,21 +144,23 @@ impl Shared {
         to: Destination,
         message: Term,
     ) -> Result<(), SendError> {
-        let (node, receiver) = match self.way(to)? {
-            Way::Here(receiver) => {
-                self.send_here(receiver, from, message);
-                return Ok(());
-            }
-            Way::There(node, receiver) => (node, receiver),
-        };
-        let link = match self.connect(&node).await {
-            Ok(link) => link,
-            Err(source) => return Err(SendError::Connect { node, source }),
+        let (link, receiver) = match self.over_link(to) {
+            Ok(there) => there,
+            Err(to) => match self.way(to)? {
+                Way::Here(receiver) => {
+                    self.send_here(receiver, from, message);
+                    return Ok(());
+                }
+                Way::There(node, receiver) => match self.connect(&node).await {
+                    Ok(link) => (link, receiver),
+                    Err(source) => return Err(SendError::Connect { node, source }),
+                },
+            },
         };
         let Some(control) = receiver.control(from, &link) else { return Ok(()) };
         let message = link.encode_away(control, message).await?;
         let sent = link.outbox.send(message).await;
-        sent.map_err(|refused| refused.into_error(node))
+        sent.map_err(|refused| refused.into_error(link.peer.name.clone()))
     }
 
     fn try_send(
@@ -180,6 +182,29 @@ impl Shared {
         let Some(control) = receiver.control(from, &link) else { return Ok(()) };
         let bytes = link.encode(&control, Some(&message))?;
         link.outbox.try_send(bytes).map_err(|refused| refused.into_error(node))
+    }
+
+    /// The short way, of nearly every message: its node has a link that is up. Gives the
+    /// destination back when it has none.
+    fn over_link(&self, to: Destination) -> Result<(Arc<Link>, Receiver), Destination> {
+        let node = match &to {
+            Destination::Pid(pid) => pid.node.as_str(),
+            Destination::Alias(alias) => alias.node().as_str(),
+            Destination::Remote { node, .. } => node.as_str(),
+            Destination::Name(_) => return Err(to),
+        };
+        if node == self.name.as_str() {
+            return Err(to);
+        }
+        let Some(link) = self.links.link(node).filter(|link| link.outbox.is_open()) else {
+            return Err(to);
+        };
+        let receiver = match to {
+            Destination::Pid(pid) => Receiver::Pid(pid),
+            Destination::Alias(alias) => Receiver::Alias(alias),
+            Destination::Remote { name, .. } | Destination::Name(name) => Receiver::Name(name),
+        };
+        Ok((link, receiver))
     }
 
     /// Whether a destination is of this node, and how to reach it if not.

@@ -16,7 +16,7 @@
 //! that peer has shown that it knows the cookie.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -32,7 +32,7 @@ pub(crate) type Outcome = Option<Result<(), ConnectError>>;
 /// All links and attempts of one node.
 #[derive(Debug)]
 pub(crate) struct LinkTable {
-    slots: Mutex<Slots>,
+    slots: RwLock<Slots>,
 }
 
 #[derive(Debug, Default)]
@@ -100,12 +100,12 @@ pub(crate) enum Offer {
 impl LinkTable {
     /// An empty table.
     pub(crate) fn new() -> Arc<Self> {
-        Arc::new(Self { slots: Mutex::default() })
+        Arc::new(Self { slots: RwLock::default() })
     }
 
     /// The link to a peer, if it is up.
     pub(crate) fn link(&self, peer: &str) -> Option<Arc<Link>> {
-        match self.lock().of.get(peer)? {
+        match self.read().of.get(peer)? {
             Slot::Up { link, .. } => Some(link.clone()),
             Slot::Pending(_) => None,
         }
@@ -113,7 +113,7 @@ impl LinkTable {
 
     /// All links that are up.
     pub(crate) fn links(&self) -> Vec<Arc<Link>> {
-        let slots = self.lock();
+        let slots = self.read();
         let up = slots.of.values().filter_map(|slot| match slot {
             Slot::Up { link, .. } => Some(link.clone()),
             Slot::Pending(_) => None,
@@ -123,7 +123,7 @@ impl LinkTable {
 
     /// How many names have a slot.
     pub(crate) fn len(&self) -> usize {
-        self.lock().of.len()
+        self.read().of.len()
     }
 
     /// Finds the link or the attempt there is, or makes the caller's the attempt.
@@ -229,8 +229,13 @@ impl LinkTable {
         (Pending { id, inbound, superseded, outcome }, attempt)
     }
 
-    fn lock(&self) -> MutexGuard<'_, Slots> {
-        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    /// For those who send: they are many, and change nothing.
+    fn read(&self) -> RwLockReadGuard<'_, Slots> {
+        self.slots.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock(&self) -> RwLockWriteGuard<'_, Slots> {
+        self.slots.write().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -18,6 +18,9 @@ pub(crate) const FRAGMENT: usize = 64 * 1024;
 /// The longest body that has place in a frame, whatever stands in its header.
 const LONGEST: usize = u32::MAX as usize - (1 << 20);
 
+/// Most control tuples and payloads together are no longer.
+const SMALL: usize = 192;
+
 /// The lengths of atoms that need two bytes.
 const LONG: usize = 256;
 
@@ -70,6 +73,7 @@ impl Message {
     ) -> Result<Self, EncodeError> {
         let version = !framing.has_headers();
         let mut encoder = if framing.atoms { Encoder::with_header() } else { Encoder::new() };
+        encoder.reserve(SMALL);
         if version {
             encoder.bytes(&[PASS_THROUGH]);
             encoder.version();
