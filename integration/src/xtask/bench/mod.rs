@@ -2,10 +2,14 @@
 
 mod calls;
 mod codec;
+mod cpu;
+mod erl_dist;
 mod groups;
 mod idle;
 mod join;
 mod large;
+mod links;
+mod messages;
 mod row;
 mod sample;
 
@@ -22,6 +26,9 @@ const MEASURE: &str = "XTASK_BENCH_MEASURE";
 /// Builds what is measured in release mode, measures, prints a table or JSON, and keeps the table in
 /// `docs/benchmarks.md`.
 pub(crate) fn run(json: bool, filter: Option<&str>) -> Result<()> {
+    if links::be_peers()? {
+        return Ok(());
+    }
     if std::env::var_os(MEASURE).is_some() {
         return measure(json, filter);
     }
@@ -64,6 +71,15 @@ async fn measure(json: bool, filter: Option<&str>) -> Result<()> {
     }
     if wanted("large") {
         rows.extend(large::rows().await?);
+    }
+    if wanted("messages") {
+        rows.extend(messages::rows().await?);
+    }
+    if wanted("cpu") {
+        rows.extend(cpu::rows().await?);
+    }
+    if wanted("links") {
+        rows.extend(links::rows().await?);
     }
     if json {
         println!("{}", serde_json::to_string_pretty(&rows)?);
