@@ -44,20 +44,27 @@ pub(crate) fn is_long(raw: &RawTerm) -> bool {
 /// them all would take as long. Binaries do not matter, they are not copied.
 pub(crate) fn is_large(term: &Term) -> bool {
     let (mut elements, mut looked) = (0, 0);
-    let mut left = Vec::new();
-    let mut next = Some(term);
-    while let Some(term) = next {
+    // One in the hand and the others on a list: most messages need no list.
+    let (mut next, mut left) = (Some(term), Vec::new());
+    while let Some(term) = next.take() {
+        let mut keep = |part| {
+            if has_parts(part)
+                && let Some(other) = next.replace(part)
+            {
+                left.push(other);
+            }
+        };
         elements += match term {
             Term::List(items) | Term::Tuple(items) => {
-                left.extend(items.iter().take(LOOKED_AT));
+                items.iter().take(LOOKED_AT).for_each(&mut keep);
                 items.len()
             }
             Term::ImproperList(list) => {
-                left.extend(list.items().iter().take(LOOKED_AT));
+                list.items().iter().take(LOOKED_AT).for_each(&mut keep);
                 list.items().len()
             }
             Term::Map(map) => {
-                left.extend(map.iter().take(LOOKED_AT).map(|(_, value)| value));
+                map.iter().take(LOOKED_AT).for_each(|(_, value)| keep(value));
                 2 * map.len()
             }
             _ => 0,
@@ -69,9 +76,13 @@ pub(crate) fn is_large(term: &Term) -> bool {
         if looked == LOOKED_AT {
             return false;
         }
-        next = left.pop();
+        next = next.or_else(|| left.pop());
     }
     false
+}
+
+fn has_parts(term: &Term) -> bool {
+    matches!(term, Term::List(_) | Term::Tuple(_) | Term::ImproperList(_) | Term::Map(_))
 }
 
 #[cfg(test)]

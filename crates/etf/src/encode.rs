@@ -57,7 +57,7 @@ pub struct Encoder {
     rope: Rope,
     buffer: Vec<u8>,
     /// The atoms that are written as numbers; none without a header.
-    atoms: Option<Box<HeaderAtoms>>,
+    atoms: Option<HeaderAtoms>,
 }
 
 impl Encoder {
@@ -71,7 +71,7 @@ impl Encoder {
     /// as far as they find place there. [`Encoder::finish_with_atoms`] gives the entries.
     #[must_use]
     pub fn with_header() -> Self {
-        Self { atoms: Some(Box::default()), ..Self::default() }
+        Self { atoms: Some(HeaderAtoms::default()), ..Self::default() }
     }
 
     /// Makes room for so many bytes, so that a message of no more is written in one allocation.
@@ -126,7 +126,7 @@ impl Encoder {
     #[must_use]
     pub fn finish_with_atoms(mut self) -> (Rope, Vec<Atom>) {
         self.flush();
-        (self.rope, self.atoms.map(|atoms| atoms.into_entries()).unwrap_or_default())
+        (self.rope, self.atoms.map(HeaderAtoms::into_entries).unwrap_or_default())
     }
 
     fn flush(&mut self) {

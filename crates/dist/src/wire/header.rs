@@ -1,6 +1,7 @@
 //! Distribution headers: which atoms the terms of a frame refer to, and which part of a message the frame is
 //! (`erl_ext_dist`, "Distribution Header"; `erts_prepare_dist_ext` in OTP's `external.c`).
 
+use std::collections::VecDeque;
 use std::sync::{Arc, LazyLock};
 
 use etf::{Atom, AtomError};
@@ -90,10 +91,16 @@ pub(crate) enum HeaderError {
     Atom(#[from] AtomError),
 }
 
+/// How many of the last headers are remembered: a conversation has few that differ.
+const RECENT: usize = 4;
+
 /// The atoms that the peer has sent on one connection, by slot.
 #[derive(Debug, Default)]
 pub(crate) struct AtomCache {
     slots: Slots,
+    /// Headers without a new atom, as they stood in their frames, and what they refer to: most
+    /// messages have the same header as one shortly before. None is older than the last new atom.
+    recent: VecDeque<(Box<[u8]>, Arc<[Atom]>)>,
 }
 
 impl AtomCache {
@@ -127,11 +134,32 @@ impl AtomCache {
             // Not even the flags follow.
             return Ok(no_atoms());
         }
-        let flags = rest.take(usize::from(count) / 2 + 1)?;
-        let long_atoms = half_byte(flags, count.into()) & LONG_ATOMS != 0;
-        (0..usize::from(count))
-            .map(|at| self.atom(half_byte(flags, at), long_atoms, rest))
-            .collect()
+        let count = usize::from(count);
+        // If none of the atoms is new, this is the whole header.
+        let whole = rest.0.get(..count / 2 + 1 + count);
+        if let Some(whole) = whole
+            && let Some((_, atoms)) = self.recent.iter().find(|(header, _)| **header == *whole)
+        {
+            let atoms = atoms.clone();
+            rest.take(whole.len())?;
+            return Ok(atoms);
+        }
+        let flags = rest.take(count / 2 + 1)?;
+        let is_new = |at| half_byte(flags, at) & NEW_ENTRY != 0;
+        let long_atoms = half_byte(flags, count) & LONG_ATOMS != 0;
+        let mut atoms = Vec::with_capacity(count);
+        for at in 0..count {
+            atoms.push(self.atom(half_byte(flags, at), long_atoms, rest)?);
+        }
+        let atoms: Arc<[Atom]> = atoms.into();
+        if (0..count).any(is_new) {
+            // A slot may have another atom now.
+            self.recent.clear();
+        } else if let Some(whole) = whole {
+            self.recent.truncate(RECENT - 1);
+            self.recent.push_front((whole.into(), atoms.clone()));
+        }
+        Ok(atoms)
     }
 
     fn atom(&mut self, flags: u8, long: bool, rest: &mut Rest<'_>) -> Result<Atom, HeaderError> {

@@ -304,3 +304,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_header_that_came_before_refers_to_what_is_in_its_slots_now() {
+    let mut cache = AtomCache::new();
+    let mut read = |frame: &[u8]| match cache.read(frame).unwrap() {
+        (Header::Normal { atoms }, []) => atoms,
+        other => panic!("{other:?}"),
+    };
+    let mut last = None;
+    for name in [b'a', b'b'] {
+        let text = std::str::from_utf8(std::slice::from_ref(&name)).unwrap();
+        read(&[131, 68, 1, 8, 5, 1, name]);
+        let first = read(&[131, 68, 1, 0, 5]);
+        assert_eq!(first.iter().map(Atom::as_str).collect::<Vec<_>>(), [text]);
+        // The same again costs nothing.
+        assert!(Arc::ptr_eq(&first, &read(&[131, 68, 1, 0, 5])));
+        // With other headers in between, of which one has the slot twice.
+        for _ in 0..3 {
+            let both = read(&[131, 68, 2, 0, 0, 5, 5]);
+            assert_eq!(both.iter().map(Atom::as_str).collect::<Vec<_>>(), [text, text]);
+            assert_eq!(read(&[131, 68, 1, 0, 5]), first);
+        }
+        assert_ne!(last.replace(first.clone()), Some(first));
+    }
+}
