@@ -2,9 +2,9 @@
 
 use anyhow::{Context, Result, ensure};
 use dist::etf::{Atom, Pid, Term, term};
-use dist::{Flags, LinkCounters, Node, NodeName, PgScope};
-use integration::raw_peer::{RawPeer, frame, read};
-use integration::{SOON, World, eventually, unique};
+use dist::{DownReason, LinkCounters, Node, NodeEvent, NodeName, PgScope};
+use integration::raw_peer::{PLAIN, RawPeer, frame, read};
+use integration::{SOON, World, event, eventually, unique};
 
 /// A peer that runs a scope of its own making.
 struct Liar {
@@ -21,8 +21,7 @@ impl Liar {
         let node = world.node("rust")?.pg("pg").start().await?;
         let scope = node.pg("pg").context("no scope")?;
         let name: NodeName = NodeName::from_parts(&unique("liar"), "127.0.0.1")?;
-        let flags = Flags::OFFERED;
-        let peer = RawPeer::connect(&node, name.as_str(), &world.cookie, flags).await?;
+        let peer = RawPeer::connect(&node, name.as_str(), &world.cookie, PLAIN).await?;
         Ok(Self { peer, name, node, scope, _world: world })
     }
 
@@ -173,14 +172,19 @@ async fn a_peer_that_asks_and_does_not_read_holds_up_nobody() -> Result<()> {
     let all: Vec<Pid> = pids.iter().map(|process| process.pid().clone()).collect();
     liar.scope.join_all(&term!(g), &all).await?;
     let discover = term!({discover, (liar.pid(1)?)});
+    let mut events = liar.node.events();
     // Each is answered with half a megabyte, until it is enough.
     for _ in 0..200 {
         if liar.send(&discover).await.is_err() {
             break;
         }
     }
-    let node = liar.node.clone();
-    eventually(SOON, "the link to be closed", async || node.counts().links == 0).await?;
+    let reason = event(&mut events, "the link to be closed", |event| match event {
+        NodeEvent::Down { reason, .. } => Some(reason),
+        _ => None,
+    });
+    let reason = reason.await?;
+    assert!(matches!(reason, DownReason::NotReading), "{reason}");
     assert_eq!(liar.scope.counts().peers, 0);
     assert_eq!(liar.scope.local_members(&term!(g)).len(), 20_000);
     Ok(())

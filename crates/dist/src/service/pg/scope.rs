@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use etf::{Atom, Pid, Reference, Term};
 use tokio::sync::Notify;
-use tokio::time::MissedTickBehavior;
+use tokio::time::{Instant, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
 use super::membership::{Action, Membership};
@@ -354,7 +354,7 @@ impl State {
 /// What a scope does of its own accord: it tells other nodes of members that ended, together and
 /// not faster than they read, and asks again where nobody has answered yet.
 async fn tend(scope: Arc<Scope>) {
-    let mut ask = tokio::time::interval(ASK_AGAIN);
+    let mut ask = interval_at(Instant::now() + ASK_AGAIN, ASK_AGAIN);
     ask.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         let owes = tokio::select! {
