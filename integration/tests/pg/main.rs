@@ -1,6 +1,7 @@
 //! Process groups and `Phoenix.PubSub` among BEAM nodes and a Rust node.
 
 mod bad_input;
+mod cli;
 mod forms;
 mod groups;
 mod losses;

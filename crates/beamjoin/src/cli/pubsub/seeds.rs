@@ -95,9 +95,11 @@ impl Seeds {
     async fn meet(&mut self, node: &Node) {
         join_all(self.known.iter().map(|name| node.connect(name))).await;
         let connected = node.nodes();
-        let asked = connected
-            .iter()
-            .map(|peer| node.rpc(&peer.name, "erlang", "nodes", vec![], Some(PATIENCE)));
+        // Hidden ones too: other Rust nodes are among them.
+        let asked = connected.iter().map(|peer| {
+            let all = vec![Term::atom("connected")];
+            node.rpc(&peer.name, "erlang", "nodes", all, Some(PATIENCE))
+        });
         let mut found = BTreeSet::new();
         for answer in join_all(asked).await.into_iter().flatten() {
             let names = answer.into_list().unwrap_or_default().into_iter();
