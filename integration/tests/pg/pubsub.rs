@@ -13,6 +13,12 @@ use tokio::time::timeout;
 
 const NAME: &str = "Demo.PubSub";
 
+/// A struct of Elixir as a type of ours; fields that it does not name are passed over.
+#[derive(serde::Deserialize)]
+struct Event {
+    payload: std::collections::HashMap<String, i64>,
+}
+
 /// A Rust node beside two BEAM nodes whose pools have these sizes.
 struct Cluster {
     beams: Vec<Beam>,
@@ -238,6 +244,8 @@ async fn other_dispatchers_and_channel_events_are_understood_and_made() -> Resul
     assert_eq!(message.dispatcher()?.as_str(), "Elixir.Phoenix.Channel.Server");
     let expected = SocketBroadcast::new("t", "e", term!(#{"a" => 1}));
     assert_eq!(message.socket_broadcast(), Some(expected));
+    assert_eq!(message.deserialize::<Event>()?.payload, [("a".to_owned(), 1)].into());
+    assert!(message.deserialize::<u64>().is_err());
     beam.eval(call(
         "direct_broadcast",
         &format!("'{}', NAME, <<\"t\">>, x, nowhere", cluster.node.name()),

@@ -73,6 +73,16 @@ impl PubSubMessage {
         Ok(&self.decoded()?.1)
     }
 
+    /// The message as a type of one's own. It is decoded once for all subscribers, and made into
+    /// the type for each.
+    ///
+    /// # Errors
+    /// When it cannot be decoded, or is of another form.
+    #[cfg(feature = "serde")]
+    pub fn deserialize<T: serde::de::DeserializeOwned>(&self) -> Result<T, etf::DeserializeError> {
+        etf::from_term(self.term()?)
+    }
+
     /// The message as an event of a Phoenix channel, if it is one.
     #[must_use]
     pub fn socket_broadcast(&self) -> Option<SocketBroadcast> {
