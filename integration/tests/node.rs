@@ -40,7 +40,7 @@ async fn we_dial_a_beam_node_hidden() -> Result<()> {
 async fn a_beam_node_dials_us_visible() -> Result<()> {
     let world = World::new().await?;
     let beam = world.beam("n").await?;
-    let node = world.node("rust")?.visibility(Visibility::Visible).start().await?;
+    let node = world.node("rust")?.visibility(Visibility::Visible).global(false).start().await?;
     assert_eq!(beam.eval(format!("net_kernel:connect_node('{}')", node.name())).await?, "true");
     assert_eq!(beam.eval("{nodes(), nodes(hidden)}").await?, format!("{{['{}'],[]}}", node.name()));
     eventually(SOON, "the link", async || node.is_connected(&name_of(&beam).ok()?).then_some(()))

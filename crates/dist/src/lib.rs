@@ -63,8 +63,10 @@ pub use process::{AliasMode, Exit, Message, Outcome, Process};
 pub use rpc::{
     ErpcError, Exports, Mfa, Raise, Returned, RpcError, RpcOptions, SpawnError, SpawnOptions,
 };
-pub use service::{GroupLeader, Output, OutputBuffer};
-pub use service::{PgCounts, PgError, PgEvent, PgMonitor, PgScope};
+pub use service::{
+    ConflictMethod, Global, GlobalError, GlobalLock, GroupLeader, Output, OutputBuffer, PgCounts,
+    PgError, PgEvent, PgMonitor, PgScope,
+};
 #[cfg(feature = "pubsub")]
 pub use service::{
     PubSub, PubSubBuilder, PubSubCounts, PubSubError, PubSubEvent, PubSubMessage, SocketBroadcast,

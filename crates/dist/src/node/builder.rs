@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::ops::RangeInclusive;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use etf::Atom;
@@ -19,6 +19,7 @@ use crate::link;
 use crate::name::NodeName;
 use crate::process::{Ids, Processes, registered_name};
 use crate::rpc::{Exports, Spawns};
+use crate::service::GlobalService;
 use crate::service::pg::Scopes;
 use crate::wire::fragment::Budget;
 
@@ -99,6 +100,8 @@ pub struct NodeBuilder {
     exports: Exports,
     withheld: Flags,
     pg: Vec<String>,
+    global: bool,
+    prevent_overlapping_partitions: bool,
 }
 
 impl NodeBuilder {
@@ -118,6 +121,8 @@ impl NodeBuilder {
             exports: Exports::new(),
             withheld: Flags::EMPTY,
             pg: Vec::new(),
+            global: true,
+            prevent_overlapping_partitions: true,
         }
     }
 
@@ -211,6 +216,24 @@ impl NodeBuilder {
         self
     }
 
+    /// Whether a visible node takes part in `global`: yes unless said otherwise. One that does not is
+    /// wholly silent towards it, which others tolerate, but `global:sync/0` hangs on them. A hidden
+    /// node never takes part.
+    #[must_use]
+    pub fn global(mut self, takes_part: bool) -> Self {
+        self.global = takes_part;
+        self
+    }
+
+    /// Whether `global` keeps what is left of a cluster fully connected when one of its links is
+    /// lost, by leaving the nodes at its ends: OTP's `prevent_overlapping_partitions`, on unless
+    /// said otherwise. It must be the same on all nodes.
+    #[must_use]
+    pub fn prevent_overlapping_partitions(mut self, prevent: bool) -> Self {
+        self.prevent_overlapping_partitions = prevent;
+        self
+    }
+
     /// Listens, registers with EPMD, and accepts connections from then on.
     ///
     /// # Errors
@@ -248,10 +271,16 @@ impl NodeBuilder {
             None => random_creation()?,
         };
         let scopes = self.pg.clone();
+        let takes_part = self.global && self.visibility == Visibility::Visible;
+        let prevent = self.prevent_overlapping_partitions;
         let shared = self.shared(creation, route, listen_addr);
         for name in scopes {
             let scope = registered_name(&name).and_then(|scope| shared.pg.start(&shared, scope));
             scope.map_err(|source| StartError::Scope { name, source })?;
+        }
+        if takes_part {
+            // Before there is anybody who could ask.
+            GlobalService::start(&shared, prevent);
         }
         if let Some(registrar) = registrar {
             shared.tasks.spawn(tell_status(registrar.status(), shared.clone()));
@@ -310,6 +339,7 @@ impl NodeBuilder {
             exports: self.exports,
             spawns: Spawns::default(),
             pg: Scopes::default(),
+            global: OnceLock::new(),
             block_calls: tokio::sync::Mutex::default(),
             self_id,
             self_pid,

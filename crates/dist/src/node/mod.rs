@@ -11,7 +11,7 @@ mod send;
 mod table;
 
 use std::net::SocketAddr;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use etf::{Atom, Pid, Term};
@@ -38,6 +38,7 @@ use crate::link::{self, Link, LinkCounters, Share};
 use crate::name::NodeName;
 use crate::process::{Process, ProcessId, Processes};
 use crate::rpc::{Exports, Spawns};
+use crate::service::GlobalService;
 use crate::service::pg::Scopes;
 use crate::wire::fragment::Budget;
 
@@ -100,6 +101,8 @@ pub(crate) struct Shared {
     pub(crate) exports: Exports,
     pub(crate) spawns: Spawns,
     pub(crate) pg: Scopes,
+    /// Our part in `global`, if we take one.
+    pub(crate) global: OnceLock<GlobalService>,
     /// Held by the one `rpc:block_call` that runs.
     pub(crate) block_calls: tokio::sync::Mutex<()>,
     /// The process that the node itself speaks as.
@@ -383,6 +386,9 @@ impl Shared {
     /// Says that a link is up.
     pub(crate) fn announce_up(&self, link: &Link) {
         tracing::info!(peer = %link.peer.name, visibility = ?link.peer.visibility, "up");
+        if let Some(global) = self.global.get() {
+            global.link_up(self, link);
+        }
         self.tell(NodeEvent::Up(link.peer.clone()));
     }
 
@@ -390,6 +396,9 @@ impl Shared {
     pub(crate) fn announce_down(&self, link: &Link) {
         let reason = link.down_reason();
         tracing::info!(peer = %link.peer.name, %reason, "down");
+        if let Some(global) = self.global.get() {
+            global.link_down(self, link);
+        }
         self.tell(NodeEvent::Down { node: link.peer.name.clone(), reason });
     }
 

@@ -231,7 +231,7 @@ impl Envelope {
 }
 
 /// What a term holds beside itself, in bytes: each binary counts in full, whoever else holds it.
-fn heap(term: &Term) -> usize {
+pub(crate) fn heap(term: &Term) -> usize {
     let elements = |count: usize| count.saturating_mul(size_of::<Term>());
     let mut size = 0_usize;
     // What is left to be looked at: a term of this node may be nested deeper than the stack is.

@@ -72,6 +72,18 @@ impl Processes {
         if RESERVED.contains(&name.as_str()) {
             return Err(RegisterError::Reserved(name.to_string()));
         }
+        self.register_service(name, process)
+    }
+
+    /// As [`Processes::register`], for what the node itself answers for.
+    ///
+    /// # Errors
+    /// When the name is taken or the process has one.
+    pub(crate) fn register_service(
+        &self,
+        name: &Atom,
+        process: &Arc<Inner>,
+    ) -> Result<(), RegisterError> {
         let mut tables = self.write();
         if let Some(name) = process.name() {
             return Err(RegisterError::Named(name.to_string()));
@@ -86,8 +98,11 @@ impl Processes {
         }
     }
 
-    /// Takes a name away from whoever has it. False when nobody has.
+    /// Takes a name away from whoever has it. False when nobody has, or the node itself.
     pub(crate) fn unregister(&self, name: &Atom) -> bool {
+        if RESERVED.contains(&name.as_str()) {
+            return false;
+        }
         let mut tables = self.write();
         let process = tables.by_name.remove(name);
         self.renamed.store(true, Ordering::Relaxed);

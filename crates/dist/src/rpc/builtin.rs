@@ -4,6 +4,7 @@ use etf::{Atom, Term};
 
 use crate::node::{Shared, Visibility};
 use crate::process::Process;
+use crate::service::global_function;
 
 /// The release whose behaviour this node shows.
 const OTP_RELEASE: &str = "25";
@@ -16,8 +17,10 @@ pub(super) fn call(
     (module, function): (&Atom, &Atom),
     args: &[Term],
 ) -> Option<Result<Term, ()>> {
-    if *module != "erlang" {
-        return None;
+    match module.as_str() {
+        "erlang" => {}
+        "global" => return global_function(shared, function.as_str(), args),
+        _ => return None,
     }
     Some(match (function.as_str(), args) {
         ("node", []) => Ok(shared.node_term()),

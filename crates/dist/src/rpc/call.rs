@@ -161,6 +161,18 @@ impl Node {
     }
 }
 
+/// As [`Node::rpc`], without a time.
+///
+/// # Errors
+/// As [`Node::rpc`].
+pub(crate) async fn call_function(
+    shared: &Arc<Shared>,
+    target: &NodeName,
+    mfa: Mfa,
+) -> Result<Term, RpcError> {
+    execute(shared, target, &shared.self_pid, mfa).await
+}
+
 /// One call: a process there that ends with the result.
 async fn execute(
     shared: &Arc<Shared>,

@@ -10,6 +10,7 @@ mod exports;
 mod serve;
 mod spawn;
 
+pub(crate) use call::call_function;
 pub use call::{Mfa, RpcOptions};
 pub use error::{ErpcError, RpcError};
 pub use exports::{Exports, Raise, Returned};

@@ -4,6 +4,7 @@
 //! registered does not.
 
 mod buffer;
+mod global;
 mod io;
 mod net_kernel;
 pub(crate) mod pg;
@@ -16,6 +17,8 @@ use std::sync::Arc;
 
 use etf::{Atom, Pid, Term};
 
+pub use global::{ConflictMethod, Global, GlobalError, GlobalLock};
+pub(crate) use global::{Service as GlobalService, function as global_function};
 pub use io::{GroupLeader, Output, OutputBuffer};
 pub(crate) use io::{IoRequest, answer_for_node};
 pub use pg::{PgCounts, PgError, PgEvent, PgMonitor, PgScope};

@@ -1,0 +1,592 @@
+//! What stands between the machine and the world: one task, and one queue for everything that a
+//! node says or that happens to it, so that all of it stays in order.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use etf::{Atom, Pid, Reference, Term};
+use tokio::sync::{Semaphore, mpsc, oneshot};
+use tokio::time::{Instant, sleep_until};
+
+use super::machine::{CallId, Command, CommandId, Effect, Event, Machine, Settings};
+use super::tables::WatchId;
+use crate::error::DownReason;
+use crate::flags::Flags;
+use crate::link::Link;
+use crate::name::NodeName;
+use crate::node::{Shared, Visibility};
+use crate::process::{Body, Envelope, ExitKind, Inner, Watched};
+use crate::rpc::{self, Mfa};
+use crate::wire::control::{Control, PidOrName};
+
+/// What the process is registered as, here as everywhere.
+pub(super) const NAME: Atom = Atom::from_static("global_name_server");
+/// First elements of what the node itself says.
+const UP: &str = "$node_up";
+const DOWN: &str = "$node_down";
+/// How many nodes that others know are dialled at one time.
+const DIALS: usize = 64;
+
+/// The node's part in `global`.
+#[derive(Debug)]
+pub(crate) struct Service {
+    current: Mutex<Option<Current>>,
+    commands: mpsc::UnboundedSender<Done>,
+}
+
+/// The process and the machine of the moment: others take their place when the process is killed.
+#[derive(Debug, Clone)]
+struct Current {
+    process: Arc<Inner>,
+    pid: Pid,
+    machine: Arc<Mutex<Machine>>,
+}
+
+/// What reaches the driver from tasks of its own and from programs.
+#[derive(Debug)]
+enum Done {
+    Command {
+        command: Command,
+        answer: oneshot::Sender<bool>,
+    },
+    Joined {
+        node: Atom,
+        connected: bool,
+    },
+    Settled {
+        ticket: u64,
+        result: Option<Term>,
+    },
+    /// There was no connection for an effect, and now there is, or there is none to be had.
+    Dialled {
+        key: Key,
+        effect: Effect,
+    },
+}
+
+/// What is monitored, or called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Key {
+    Watch(WatchId),
+    Call(CallId),
+}
+
+impl Service {
+    /// Has the node take part.
+    pub(crate) fn start(shared: &Arc<Shared>, prevent: bool) {
+        let (commands, done) = mpsc::unbounded_channel();
+        let service = Self { current: Mutex::new(begin(shared, prevent)), commands };
+        if shared.global.set(service).is_ok() {
+            shared.tasks.spawn(run(shared.clone(), prevent, done));
+        }
+    }
+
+    /// A visible node is connected: said before it can say anything.
+    pub(crate) fn link_up(&self, shared: &Shared, link: &Link) {
+        self.tell(shared, UP, link);
+    }
+
+    /// A node is no longer connected: said after everything that it said.
+    pub(crate) fn link_down(&self, shared: &Shared, link: &Link) {
+        self.tell(shared, DOWN, link);
+    }
+
+    fn tell(&self, shared: &Shared, what: &'static str, link: &Link) {
+        if link.peer.visibility != Visibility::Visible {
+            return;
+        }
+        if let Some(current) = self.current() {
+            let node = Term::Atom((&link.peer.name).into());
+            let message = Term::Tuple(vec![Term::atom(what), node]);
+            shared.deliver_term(&current.process, None, message);
+        }
+    }
+
+    /// Has something done; `None` when the node shuts down or `global` begins anew.
+    pub(super) async fn command(&self, command: Command) -> Option<bool> {
+        let (answer, answered) = oneshot::channel();
+        self.commands.send(Done::Command { command, answer }).ok()?;
+        answered.await.ok()
+    }
+
+    /// Looks at the machine.
+    pub(super) fn look<T>(&self, look: impl FnOnce(&Machine) -> T) -> Option<T> {
+        let current = self.current()?;
+        let machine = lock(&current.machine);
+        Some(look(&machine))
+    }
+
+    fn current(&self) -> Option<Current> {
+        lock(&self.current).clone()
+    }
+}
+
+fn begin(shared: &Arc<Shared>, prevent: bool) -> Option<Current> {
+    let process = shared.processes.spawn(&shared.limits)?;
+    process.set_trap_exit(true);
+    if shared.processes.register_service(&NAME, &process).is_err() {
+        tracing::error!("global_name_server is registered already");
+        return None;
+    }
+    let pid = shared.processes.ids.pid(process.id);
+    let settings = Settings {
+        own: pid.node.clone(),
+        pid: pid.clone(),
+        node_pid: shared.self_pid.clone(),
+        prevent,
+        // Without randomness it is the time that differs from node to node.
+        seed: getrandom::u64().unwrap_or_else(|_| u64::from(shared.creation)),
+    };
+    Some(Current { process, pid, machine: Arc::new(Mutex::new(Machine::new(settings))) })
+}
+
+async fn run(shared: Arc<Shared>, prevent: bool, mut done: mpsc::UnboundedReceiver<Done>) {
+    loop {
+        let Some(current) = shared.global.get().and_then(Service::current) else { return };
+        Driver::new(&shared, current).drive(&mut done).await;
+        if shared.stopping.is_cancelled() {
+            return;
+        }
+        // Somebody killed the process, or its mailbox overflowed. A BEAM node would halt. Here
+        // everybody gets to know that our names and locks are gone, and it begins anew.
+        tracing::error!("global_name_server was ended: its links are closed, and it begins anew");
+        let Some(service) = shared.global.get() else { return };
+        let links = shared.links.links();
+        let visible = links.iter().filter(|link| link.peer.visibility == Visibility::Visible);
+        let visible: Vec<_> = visible.collect();
+        for link in &visible {
+            link.close(DownReason::Disconnected);
+        }
+        for link in &visible {
+            link.wait_down().await;
+        }
+        let next = begin(&shared, prevent);
+        if next.is_none() {
+            return;
+        }
+        *lock(&service.current) = next;
+    }
+}
+
+enum Next {
+    Message(Envelope),
+    Done(Done),
+    Tick,
+}
+
+struct Driver<'a> {
+    shared: &'a Arc<Shared>,
+    current: Current,
+    started: Instant,
+    events: VecDeque<Event>,
+    references: HashMap<Reference, Key>,
+    watched: HashMap<Key, Reference>,
+    /// Waiting for a connection.
+    dialling: HashSet<Key>,
+    answers: HashMap<CommandId, oneshot::Sender<bool>>,
+    last_command: CommandId,
+    dials: Arc<Semaphore>,
+}
+
+impl<'a> Driver<'a> {
+    fn new(shared: &'a Arc<Shared>, current: Current) -> Self {
+        Self {
+            shared,
+            current,
+            started: Instant::now(),
+            events: VecDeque::new(),
+            references: HashMap::new(),
+            watched: HashMap::new(),
+            dialling: HashSet::new(),
+            answers: HashMap::new(),
+            last_command: 0,
+            dials: Arc::new(Semaphore::new(DIALS)),
+        }
+    }
+
+    /// Runs until the node shuts down or the process is ended.
+    async fn drive(mut self, done: &mut mpsc::UnboundedReceiver<Done>) {
+        let process = self.current.process.clone();
+        loop {
+            while let Some(event) = self.events.pop_front() {
+                self.handle(event);
+            }
+            let deadline = lock(&self.current.machine).deadline();
+            let tick = async {
+                match deadline {
+                    Some(deadline) => sleep_until(self.started + deadline).await,
+                    None => std::future::pending().await,
+                }
+            };
+            let next = tokio::select! {
+                () = self.shared.stopping.cancelled() => return,
+                message = process.queue.pop() => match message {
+                    Some((envelope, size)) => {
+                        process.queue.release(size);
+                        Next::Message(envelope)
+                    }
+                    None => return,
+                },
+                Some(done) = done.recv() => Next::Done(done),
+                () = tick => Next::Tick,
+            };
+            // Who leaves must not call it a loss when its links go down.
+            if self.shared.stopping.is_cancelled() {
+                return;
+            }
+            match next {
+                Next::Message(envelope) => self.message(envelope),
+                Next::Done(done) => self.done(done),
+                Next::Tick => match process.queue.try_pop() {
+                    // We may have been suspended, and this may be what was waited for.
+                    Some((envelope, size)) => {
+                        process.queue.release(size);
+                        self.message(envelope);
+                    }
+                    None => self.events.push_back(Event::Tick),
+                },
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        let now = self.started.elapsed();
+        let effects = lock(&self.current.machine).handle(now, event);
+        for effect in effects {
+            self.execute(effect, true);
+        }
+    }
+
+    fn message(&mut self, envelope: Envelope) {
+        let Envelope { from, body } = envelope;
+        let peer = match &body {
+            Body::Encoded(_, link) => match link.upgrade() {
+                Some(link) => Some(Atom::from(&link.peer.name)),
+                // Its connection is gone, and what it was about with it.
+                None => return,
+            },
+            Body::Term(_) => None,
+        };
+        let Ok(message) = body.into_term(&self.shared.limits.terms) else { return };
+        let message = match self.reply(message) {
+            Ok(()) => return,
+            Err(message) => message,
+        };
+        match (peer, from) {
+            (Some(peer), _) => self.events.push_back(Event::Message { peer, message }),
+            // Nobody but the node itself says anything without being a process.
+            (None, None) => self.said_by_node(message),
+            (None, Some(from)) if from.node == self.current.pid.node => {
+                self.events.push_back(Event::Message { peer: from.node, message });
+            }
+            (None, Some(_)) => {}
+        }
+    }
+
+    /// `{Ref, Reply}`
+    fn reply(&mut self, message: Term) -> Result<(), Term> {
+        let id = match message.as_tuple() {
+            Some([Term::Reference(reference), _]) => match self.references.get(reference) {
+                Some(Key::Call(id)) => *id,
+                _ => return Err(message),
+            },
+            _ => return Err(message),
+        };
+        self.unwatch(Key::Call(id));
+        let reply = message.into_tuple().ok().and_then(|mut fields| fields.pop());
+        self.events.push_back(Event::Called { id, reply });
+        Ok(())
+    }
+
+    fn said_by_node(&mut self, message: Term) {
+        match message.as_tuple() {
+            Some([what, Term::Atom(node)]) if what.is_atom(UP) => {
+                self.events.push_back(Event::Up(node.clone()));
+            }
+            Some([what, Term::Atom(node)]) if what.is_atom(DOWN) => {
+                self.events.push_back(Event::Down(node.clone()));
+            }
+            Some([down, Term::Reference(reference), ..]) if down.is_atom("DOWN") => {
+                if let Some(key) = self.references.remove(reference) {
+                    self.watched.remove(&key);
+                    self.over(key);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn done(&mut self, done: Done) {
+        match done {
+            Done::Command { command, answer } => {
+                self.last_command += 1;
+                let id = self.last_command;
+                self.answers.insert(id, answer);
+                self.events.push_back(Event::Command { id, command });
+            }
+            Done::Joined { node, connected } => {
+                self.events.push_back(Event::Joined { node, connected });
+            }
+            Done::Settled { ticket, result } => {
+                self.events.push_back(Event::Settled { ticket, result });
+            }
+            Done::Dialled { key, effect } => {
+                // Nobody may want it any more.
+                if self.dialling.remove(&key) {
+                    self.execute(effect, false);
+                }
+            }
+        }
+    }
+
+    /// What was monitored has ended, or was not there.
+    fn over(&mut self, key: Key) {
+        self.events.push_back(match key {
+            Key::Watch(id) => Event::Ended(id),
+            Key::Call(id) => Event::Called { id, reply: None },
+        });
+    }
+
+    /// Does one thing. Nothing here waits: what needs a connection that is not there is put off,
+    /// if it `may_dial`, or else has failed.
+    fn execute(&mut self, effect: Effect, may_dial: bool) {
+        match effect {
+            Effect::Send { node, message } => {
+                if let Some(link) = self.shared.links.link(node.as_str()) {
+                    let control = Control::reg_send(self.current.pid.clone(), NAME);
+                    link.answer(&control, Some(&message));
+                }
+            }
+            Effect::SendPid { pid, message } => {
+                send_to(self.shared, &self.current.pid, &pid, message);
+            }
+            Effect::Reply { to, reply } => {
+                let alias = to.alias().cloned();
+                let message = Term::Tuple(vec![to.tag, reply]);
+                self.send_reply(to.pid, alias, message);
+            }
+            Effect::Call { id, node, request } => {
+                let key = Key::Call(id);
+                match self.shared.links.link(node.as_str()) {
+                    Some(link) => self.call(key, &link, request),
+                    None => {
+                        let effect = Effect::Call { id, node: node.clone(), request };
+                        self.dial_for(key, &node, effect, may_dial);
+                    }
+                }
+            }
+            Effect::Forget { id } => self.unwatch(Key::Call(id)),
+            Effect::Watch { id, pid } => self.watch(id, pid, may_dial),
+            Effect::Unwatch { id } => self.unwatch(Key::Watch(id)),
+            Effect::Disconnect { node } => {
+                if let Some(link) = self.shared.links.link(node.as_str()) {
+                    link.close(DownReason::Disconnected);
+                }
+            }
+            Effect::Join { node } => self.join(node),
+            Effect::Resolve { ticket, node, arguments } => self.resolve(ticket, &node, arguments),
+            Effect::Kill { pid } => kill(self.shared, &self.current.pid, &pid),
+            Effect::Answer { id, answer } => {
+                if let Some(asked) = self.answers.remove(&id) {
+                    // Whoever asked may have stopped waiting.
+                    let _ = asked.send(answer);
+                }
+            }
+        }
+    }
+
+    /// A call as every generic server knows it, with the monitor's reference for its tag.
+    fn call(&mut self, key: Key, link: &Arc<Link>, request: Term) {
+        let reference = self.shared.processes.ids.reference();
+        let what = Watched::Named(NAME, link.peer.name.clone());
+        let process = &self.current.process;
+        if process.begin_monitor(reference.clone(), what, Some(link)).is_err() {
+            self.over(key);
+            return;
+        }
+        let own = self.current.pid.clone();
+        let to = PidOrName::Name(NAME);
+        link.answer(&Control::monitor(own.clone(), to, reference.clone()), None);
+        let tag = Term::Reference(reference.clone());
+        let message = crate::r#gen::message::call(own.clone(), tag, request);
+        link.answer(&Control::reg_send(own, NAME), Some(&message));
+        self.references.insert(reference.clone(), key);
+        self.watched.insert(key, reference);
+    }
+
+    fn watch(&mut self, id: WatchId, pid: Pid, may_dial: bool) {
+        let key = Key::Watch(id);
+        let reference = self.shared.processes.ids.reference();
+        let what = Watched::Pid(pid.clone());
+        let process = &self.current.process;
+        let to = PidOrName::Pid(pid.clone());
+        if self.shared.processes.ids.names_us(&pid) {
+            let own = &self.current.pid;
+            if self.shared.monitor_here(process, own, &reference, what, &to).is_some() {
+                self.over(key);
+                return;
+            }
+        } else {
+            let Some(link) = self.shared.links.link(pid.node.as_str()) else {
+                let node = pid.node.clone();
+                self.dial_for(key, &node, Effect::Watch { id, pid }, may_dial);
+                return;
+            };
+            if process.begin_monitor(reference.clone(), what, Some(&link)).is_err() {
+                self.over(key);
+                return;
+            }
+            let own = self.current.pid.clone();
+            link.answer(&Control::monitor(own, to, reference.clone()), None);
+        }
+        self.references.insert(reference.clone(), key);
+        self.watched.insert(key, reference);
+    }
+
+    fn unwatch(&mut self, key: Key) {
+        self.dialling.remove(&key);
+        if let Some(reference) = self.watched.remove(&key) {
+            self.references.remove(&reference);
+            self.shared.demonitor(&self.current.process, &reference);
+        }
+    }
+
+    fn send_reply(&self, pid: Pid, alias: Option<Reference>, message: Term) {
+        let own = self.current.pid.clone();
+        if self.shared.processes.ids.names_us(&pid) {
+            match alias {
+                Some(alias) => {
+                    self.shared.send_to_alias(&alias, Some(own), Body::Term(message));
+                }
+                None if pid == self.shared.self_pid => {
+                    self.shared.answer_tagged(message);
+                }
+                None => send_to(self.shared, &own, &pid, message),
+            }
+            return;
+        }
+        let Some(link) = self.link_of(&pid) else { return };
+        let alias =
+            alias.filter(|alias| link.flags.contains(Flags::ALIAS) && *alias.node() == pid.node);
+        let control = match alias {
+            Some(alias) => Control::alias_send(own, alias, link.flags),
+            None => Control::send(own, pid, link.flags),
+        };
+        link.answer(&control, Some(&message));
+    }
+
+    /// The connection to a process that may still live.
+    fn link_of(&self, pid: &Pid) -> Option<Arc<Link>> {
+        let link = self.shared.links.link(pid.node.as_str())?;
+        (link.peer.creation == pid.creation).then_some(link)
+    }
+
+    fn dial_for(&mut self, key: Key, node: &Atom, effect: Effect, may_dial: bool) {
+        match NodeName::new(node.as_str()) {
+            Ok(name) if may_dial => {
+                self.dialling.insert(key);
+                self.dial(name, move |_| Done::Dialled { key, effect });
+            }
+            _ => self.over(key),
+        }
+    }
+
+    fn join(&mut self, node: Atom) {
+        match NodeName::new(node.as_str()) {
+            Ok(name) => self.dial(name, move |connected| Done::Joined { node, connected }),
+            Err(_) => self.events.push_back(Event::Joined { node, connected: false }),
+        }
+    }
+
+    fn dial(&self, node: NodeName, done: impl FnOnce(bool) -> Done + Send + 'static) {
+        let Some(service) = self.shared.global.get() else { return };
+        let (shared, dials) = (self.shared.clone(), self.dials.clone());
+        let commands = service.commands.clone();
+        self.shared.tasks.spawn(async move {
+            let stopping = shared.stopping.clone();
+            let dial = async {
+                let permit = dials.acquire().await;
+                permit.is_ok() && shared.connect(&node).await.is_ok()
+            };
+            if let Some(connected) = stopping.run_until_cancelled(dial).await {
+                let _ = commands.send(done(connected));
+            }
+        });
+    }
+
+    fn resolve(&mut self, ticket: u64, node: &Atom, args: Vec<Term>) {
+        let (Ok(name), Some(service)) = (NodeName::new(node.as_str()), self.shared.global.get())
+        else {
+            self.events.push_back(Event::Settled { ticket, result: None });
+            return;
+        };
+        let (shared, commands) = (self.shared.clone(), service.commands.clone());
+        let (module, function) = (Atom::from_static("global"), Atom::from_static("resolve_it"));
+        self.shared.tasks.spawn(async move {
+            let mfa = Mfa { module, function, args };
+            let stopping = shared.stopping.clone();
+            let call = rpc::call_function(&shared, &name, mfa);
+            if let Some(result) = stopping.run_until_cancelled(call).await {
+                let _ = commands.send(Done::Settled { ticket, result: result.ok() });
+            }
+        });
+    }
+}
+
+/// `exit(Pid, kill)`
+fn kill(shared: &Shared, own: &Pid, pid: &Pid) {
+    if let Some(process) = shared.processes.by_pid(pid) {
+        shared.exit_signal(&process, own, Term::atom("kill"), ExitKind::Sent);
+    } else if let Some(link) = shared.links.link(pid.node.as_str()) {
+        let (control, payload) =
+            Control::exit2_to(own.clone(), pid.clone(), Term::atom("kill"), link.flags);
+        link.answer(&control, payload.as_ref());
+    }
+}
+
+fn send_to(shared: &Shared, own: &Pid, pid: &Pid, message: Term) {
+    if let Some(process) = shared.processes.by_pid(pid) {
+        shared.deliver_term(&process, Some(own.clone()), message);
+    } else if let Some(link) = shared.links.link(pid.node.as_str())
+        && link.peer.creation == pid.creation
+    {
+        let control = Control::send(own.clone(), pid.clone(), link.flags);
+        link.answer(&control, Some(&message));
+    }
+}
+
+/// The functions of `global` that others call here: `resolve_it/4`, by which they settle a conflict
+/// over a name of one of our processes, and those that only look. `None` for all others, and where
+/// this node takes no part.
+pub(crate) fn function(shared: &Shared, name: &str, args: &[Term]) -> Option<Result<Term, ()>> {
+    let service = shared.global.get()?;
+    Some(Ok(match (name, args) {
+        ("whereis_name", [name]) => match service.look(|machine| machine.whereis(name).cloned()) {
+            Some(Some(pid)) => Term::Pid(pid),
+            _ => Term::atom("undefined"),
+        },
+        ("registered_names", []) => Term::List(service.look(Machine::registered)?),
+        ("resolve_it", [method, name, Term::Pid(one), Term::Pid(other)]) => {
+            let Some(method) = super::ConflictMethod::of_term(method) else {
+                // As on a node that does not have the module.
+                return Some(Ok(Term::atom("undef")));
+            };
+            let own = service.current()?.pid;
+            let verdict = method.settle(name, one, other);
+            for effect in verdict.effects {
+                match effect {
+                    Effect::Kill { pid } => kill(shared, &own, &pid),
+                    Effect::SendPid { pid, message } => send_to(shared, &own, &pid, message),
+                    _ => {}
+                }
+            }
+            verdict.result
+        }
+        ("resolve_it", [_, _, _, _]) => return Some(Err(())),
+        _ => return None,
+    }))
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,549 @@
+//! Several machines in one thread, with a clock and a network of the test's own.
+
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::time::Duration;
+
+use etf::{Atom, Pid, Term, term};
+
+use super::ConflictMethod;
+use super::machine::{Command, Effect, Event, Machine, Now, Settings};
+use super::message::{self, Message};
+use super::tables::WatchId;
+
+/// Where the messages of a connection are.
+type Way = (usize, usize);
+
+struct Net {
+    now: Now,
+    random: u64,
+    machines: Vec<Machine>,
+    nodes: Vec<Atom>,
+    links: HashSet<Way>,
+    /// In order within each way.
+    flying: HashMap<Way, VecDeque<Event>>,
+    /// What each machine is told by its own node, before anything else.
+    local: Vec<VecDeque<Event>>,
+    watches: Vec<HashMap<WatchId, Pid>>,
+    calls: Vec<HashMap<u64, usize>>,
+    answers: HashMap<(usize, u64), bool>,
+    killed: HashSet<Pid>,
+    told: Vec<(Pid, Term)>,
+    /// Frozen: reads nothing and does nothing, though its connections are up.
+    deaf: HashSet<usize>,
+}
+
+fn pid(node: &Atom, id: u32) -> Pid {
+    Pid { node: node.clone(), id, serial: 0, creation: 4 }
+}
+
+impl Net {
+    fn new(names: &[&'static str], seed: u64) -> Self {
+        let nodes: Vec<Atom> = names.iter().map(|name| Atom::from_static(name)).collect();
+        let machine = |(at, node): (usize, &Atom)| {
+            Machine::new(Settings {
+                own: node.clone(),
+                // In another order than the names.
+                pid: pid(node, 50 - u32::try_from(at).unwrap()),
+                node_pid: pid(node, 1),
+                prevent: true,
+                seed: seed + u64::try_from(at).unwrap(),
+            })
+        };
+        let count = nodes.len();
+        Self {
+            now: Now::ZERO,
+            random: seed,
+            machines: nodes.iter().enumerate().map(machine).collect(),
+            nodes,
+            links: HashSet::new(),
+            flying: HashMap::new(),
+            local: (0..count).map(|_| VecDeque::new()).collect(),
+            watches: vec![HashMap::new(); count],
+            calls: vec![HashMap::new(); count],
+            answers: HashMap::new(),
+            killed: HashSet::new(),
+            told: Vec::new(),
+            deaf: HashSet::new(),
+        }
+    }
+
+    fn random(&mut self, below: usize) -> usize {
+        self.random = self.random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(self.random >> 33).unwrap() % below
+    }
+
+    fn at(&self, node: &Atom) -> usize {
+        self.nodes.iter().position(|other| other == node).unwrap()
+    }
+
+    fn connect(&mut self, a: usize, b: usize) {
+        if a == b || !self.links.insert((a, b)) {
+            return;
+        }
+        self.links.insert((b, a));
+        self.local[a].push_back(Event::Up(self.nodes[b].clone()));
+        self.local[b].push_back(Event::Up(self.nodes[a].clone()));
+    }
+
+    fn cut(&mut self, a: usize, b: usize) {
+        for (from, to) in [(a, b), (b, a)] {
+            if !self.links.remove(&(from, to)) {
+                continue;
+            }
+            // What was on its way is lost.
+            self.flying.remove(&(from, to));
+            let node = self.nodes[from].clone();
+            let ended: Vec<WatchId> =
+                self.watches[to].extract_if(|_, pid| pid.node == node).map(|(id, _)| id).collect();
+            let calls: Vec<u64> =
+                self.calls[to].extract_if(|_, called| *called == from).map(|(id, _)| id).collect();
+            self.local[to].extend(ended.into_iter().map(Event::Ended));
+            self.local[to].extend(calls.into_iter().map(|id| Event::Called { id, reply: None }));
+            self.local[to].push_back(Event::Down(node));
+        }
+    }
+
+    fn command(&mut self, at: usize, id: u64, command: Command) {
+        self.local[at].push_back(Event::Command { id, command });
+    }
+
+    fn register(&mut self, at: usize, id: u64, name: Term, process: Pid) {
+        let method = ConflictMethod::default().to_term();
+        let again = false;
+        self.command(at, id, Command::Register { name, pid: process, method, again });
+    }
+
+    /// One event, or else the clock goes on. False when nothing will ever happen.
+    fn step(&mut self) -> bool {
+        let told = |at: &usize| !self.local[*at].is_empty() && !self.deaf.contains(at);
+        if let Some(at) = (0..self.machines.len()).find(told) {
+            let event = self.local[at].pop_front().unwrap();
+            self.handle(at, event);
+            return true;
+        }
+        let heard =
+            |(way, of): &(&Way, &VecDeque<Event>)| !of.is_empty() && !self.deaf.contains(&way.1);
+        let mut ways: Vec<Way> = self.flying.iter().filter(heard).map(|(way, _)| *way).collect();
+        ways.sort_unstable();
+        if !ways.is_empty() {
+            let way = ways[self.random(ways.len())];
+            let event = self.flying.get_mut(&way).unwrap().pop_front().unwrap();
+            self.handle(way.1, event);
+            return true;
+        }
+        let deadlines = self.machines.iter().enumerate();
+        let awake = deadlines.filter(|(at, _)| !self.deaf.contains(at));
+        let next = awake.filter_map(|(at, machine)| Some((machine.deadline()?, at))).min();
+        match next {
+            Some((deadline, at)) => {
+                self.now = self.now.max(deadline);
+                self.handle(at, Event::Tick);
+                true
+            }
+            None => false,
+        }
+    }
+
+    fn run(&mut self, time: Duration) {
+        let until = self.now + time;
+        for _ in 0..200_000 {
+            if !self.step() || self.now > until {
+                return;
+            }
+        }
+        panic!("it never comes to rest");
+    }
+
+    fn handle(&mut self, at: usize, event: Event) {
+        for effect in self.machines[at].handle(self.now, event) {
+            self.execute(at, effect);
+        }
+    }
+
+    fn fly(&mut self, from: usize, to: usize, event: Event) {
+        if self.links.contains(&(from, to)) {
+            self.flying.entry((from, to)).or_default().push_back(event);
+        }
+    }
+
+    fn execute(&mut self, at: usize, effect: Effect) {
+        let own = self.nodes[at].clone();
+        match effect {
+            Effect::Send { node, message } => {
+                let to = self.at(&node);
+                self.fly(at, to, Event::Message { peer: own, message });
+            }
+            Effect::SendPid { pid, message } => {
+                let to = self.at(&pid.node);
+                if Message::parse(message.clone()).is_some() {
+                    self.fly(at, to, Event::Message { peer: own, message });
+                } else {
+                    self.told.push((pid, message));
+                }
+            }
+            Effect::Reply { to, reply } => {
+                let caller = self.at(&to.pid.node);
+                let id = to.tag.as_u64().unwrap();
+                if self.calls[caller].remove(&id).is_some() {
+                    self.fly(at, caller, Event::Called { id, reply: Some(reply) });
+                }
+            }
+            Effect::Call { id, node, request } => {
+                let to = self.at(&node);
+                if self.links.contains(&(at, to)) {
+                    self.calls[at].insert(id, to);
+                    let caller = self.machines[at].settings.pid.clone();
+                    let message = crate::r#gen::message::call(caller, Term::from(id), request);
+                    self.fly(at, to, Event::Message { peer: own, message });
+                } else {
+                    self.local[at].push_back(Event::Called { id, reply: None });
+                }
+            }
+            Effect::Forget { id } => {
+                self.calls[at].remove(&id);
+            }
+            Effect::Watch { id, pid } => {
+                let node = self.at(&pid.node);
+                if self.killed.contains(&pid) || (node != at && !self.links.contains(&(at, node))) {
+                    self.local[at].push_back(Event::Ended(id));
+                } else {
+                    self.watches[at].insert(id, pid);
+                }
+            }
+            Effect::Unwatch { id } => {
+                self.watches[at].remove(&id);
+            }
+            Effect::Disconnect { node } => {
+                let other = self.at(&node);
+                self.cut(at, other);
+            }
+            Effect::Join { node } => {
+                let other = self.at(&node);
+                self.connect(at, other);
+                self.local[at].push_back(Event::Joined { node, connected: true });
+            }
+            Effect::Resolve { ticket, node, arguments } => {
+                let [method, name, Term::Pid(one), Term::Pid(other)] = arguments.as_slice() else {
+                    panic!("{arguments:?}");
+                };
+                let verdict = ConflictMethod::of_term(method).unwrap().settle(name, one, other);
+                let there = self.at(&node);
+                for effect in verdict.effects {
+                    self.execute(there, effect);
+                }
+                let result = Some(verdict.result);
+                self.local[at].push_back(Event::Settled { ticket, result });
+            }
+            Effect::Kill { pid } => self.kill(&pid),
+            Effect::Answer { id, answer } => {
+                self.answers.insert((at, id), answer);
+            }
+        }
+    }
+
+    fn kill(&mut self, pid: &Pid) {
+        self.killed.insert(pid.clone());
+        for at in 0..self.machines.len() {
+            let ended: Vec<WatchId> =
+                self.watches[at].extract_if(|_, of| of == pid).map(|(id, _)| id).collect();
+            self.local[at].extend(ended.into_iter().map(Event::Ended));
+        }
+    }
+
+    /// All know each other, and the same names, and nobody has a lock.
+    fn assert_one(&self, nodes: &[usize]) {
+        for at in nodes {
+            let machine = &self.machines[*at];
+            let mut known = machine.known();
+            known.sort();
+            let mut others: Vec<Atom> = nodes
+                .iter()
+                .filter(|other| *other != at)
+                .map(|at| self.nodes[*at].clone())
+                .collect();
+            others.sort();
+            assert_eq!(known, others, "known to {}", self.nodes[*at]);
+            assert_eq!(machine.locks.len(), 0, "locks of {}", self.nodes[*at]);
+            for other in &others {
+                let peer = &machine.peers[other];
+                assert!(peer.synced, "{other} is in sync with {}", self.nodes[*at]);
+                assert!(peer.session.is_none() && peer.pending.is_none());
+            }
+            let names = |at: usize| {
+                let names = self.machines[at].names.iter();
+                names
+                    .map(|(name, entry)| (name.clone(), entry.pid.clone()))
+                    .collect::<HashMap<_, _>>()
+            };
+            assert_eq!(names(*at), names(nodes[0]));
+            assert_eq!(machine.watches.len(), machine.names.iter().count());
+        }
+    }
+}
+
+const NAMES: [&str; 5] = ["d@h", "b@h", "e@i", "a@h", "c@i"];
+const LONG: Duration = Duration::from_secs(600);
+
+#[test]
+fn nodes_that_connect_in_any_order_become_one_partition() {
+    for seed in 0..60 {
+        let mut net = Net::new(&NAMES, seed * 7919 + 1);
+        for at in 0..NAMES.len() {
+            let process = pid(&net.nodes[at], 9);
+            net.register(at, 1, Term::from(u32::try_from(at).unwrap()), process);
+        }
+        let hasty = seed % 2 == 0;
+        for _ in 0..30 {
+            let (a, b) = (net.random(NAMES.len()), net.random(NAMES.len()));
+            net.connect(a, b);
+            for _ in 0..net.random(if hasty { 20 } else { 400 }) {
+                net.step();
+            }
+        }
+        net.run(LONG);
+        net.assert_one(&[0, 1, 2, 3, 4]);
+        assert_eq!(net.machines[0].registered().len(), NAMES.len(), "seed {seed}");
+        assert!(net.answers.values().all(|answer| *answer));
+    }
+}
+
+#[test]
+fn of_all_who_register_a_name_at_once_one_gets_it() {
+    for seed in 0..40 {
+        let mut net = Net::new(&NAMES[..4], seed + 1);
+        for at in 1..4 {
+            net.connect(0, at);
+        }
+        net.run(LONG);
+        net.assert_one(&[0, 1, 2, 3]);
+        for at in 0..4 {
+            let process = pid(&net.nodes[at], 9);
+            net.register(at, 1, term!(same), process);
+        }
+        net.run(LONG);
+        net.assert_one(&[0, 1, 2, 3]);
+        let won: Vec<usize> = (0..4).filter(|at| net.answers[&(*at, 1)]).collect();
+        assert_eq!(won.len(), 1, "seed {seed}");
+        let winner = net.machines[0].whereis(&term!(same)).cloned();
+        assert_eq!(winner, Some(pid(&net.nodes[won[0]], 9)));
+    }
+}
+
+#[test]
+fn a_conflict_is_settled_by_the_method_and_the_same_everywhere() {
+    for seed in 0..20 {
+        for method in ["exit", "notify", "all"] {
+            let mut net = Net::new(&NAMES[..4], seed + 1);
+            net.connect(0, 1);
+            net.connect(2, 3);
+            net.run(LONG);
+            let chosen = match method {
+                "exit" => ConflictMethod::RandomExit,
+                "notify" => ConflictMethod::RandomNotify,
+                _ => ConflictMethod::NotifyAll,
+            };
+            for at in [0, 2] {
+                let process = pid(&net.nodes[at], 9);
+                let (name, method) = (term!(same), chosen.to_term());
+                net.command(at, 1, Command::Register { name, pid: process, method, again: false });
+            }
+            net.run(LONG);
+            net.connect(1, 3);
+            net.run(LONG);
+            net.assert_one(&[0, 1, 2, 3]);
+            let (less, greater) = (pid(&net.nodes[0], 9), pid(&net.nodes[2], 9));
+            let winner = net.machines[1].whereis(&term!(same)).cloned();
+            match chosen {
+                ConflictMethod::RandomExit => {
+                    assert_eq!(winner, Some(less));
+                    assert!(net.killed.contains(&greater));
+                }
+                ConflictMethod::RandomNotify => {
+                    assert_eq!(winner, Some(less));
+                    assert_eq!(net.told, [(greater, term!({global_name_conflict, same}))]);
+                }
+                ConflictMethod::NotifyAll => {
+                    assert_eq!(winner, None);
+                    assert_eq!(net.told.len(), 2);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn a_lost_link_leaves_no_overlapping_partitions_and_heals() {
+    for seed in 0..40 {
+        let mut net = Net::new(&NAMES[..4], seed + 1);
+        for at in 1..4 {
+            net.connect(0, at);
+        }
+        net.run(LONG);
+        for at in 0..4 {
+            let process = pid(&net.nodes[at], 9);
+            net.register(at, 1, Term::from(u32::try_from(at).unwrap()), process);
+        }
+        net.run(LONG);
+        let (a, b) = (net.random(4), net.random(3));
+        let b = (a + 1 + b) % 4;
+        net.cut(a, b);
+        net.run(LONG);
+        for at in 0..4 {
+            let of = |at: usize| -> Vec<usize> {
+                let mut of: Vec<usize> =
+                    net.machines[at].known().iter().map(|n| net.at(n)).collect();
+                of.push(at);
+                of.sort_unstable();
+                of
+            };
+            assert!(!(of(at).contains(&a) && of(at).contains(&b)), "seed {seed}");
+            for other in of(at) {
+                assert_eq!(of(at), of(other), "seed {seed}");
+            }
+            net.assert_one(&of(at));
+        }
+        for at in 1..4 {
+            net.connect(0, at);
+        }
+        net.run(LONG);
+        net.assert_one(&[0, 1, 2, 3]);
+    }
+}
+
+#[test]
+fn a_peer_that_freezes_at_any_moment_is_done_without_and_taken_back() {
+    for steps in 0..120 {
+        let mut net = Net::new(&NAMES[..4], steps + 1);
+        net.connect(0, 1);
+        net.connect(0, 2);
+        net.run(LONG);
+        net.assert_one(&[0, 1, 2]);
+        // The newcomer stops in the middle.
+        net.connect(1, 3);
+        for _ in 0..steps {
+            net.step();
+        }
+        net.deaf.insert(3);
+        net.run(Duration::from_secs(1));
+        for (id, at) in [(1, 0), (2, 1), (3, 2)] {
+            let process = pid(&net.nodes[at], 9);
+            net.register(at, id, Term::from(id), process);
+        }
+        // It may have the lock itself, and then it is a tick time until the others can go on.
+        if steps % 2 == 0 {
+            net.run(Duration::from_secs(75));
+            for at in 0..3 {
+                net.cut(3, at);
+            }
+            net.run(LONG);
+            net.assert_one(&[0, 1, 2]);
+        } else {
+            net.run(Duration::from_secs(30));
+            net.deaf.clear();
+            net.run(LONG);
+            // A connection may have been given up.
+            for at in 1..4 {
+                net.connect(0, at);
+            }
+            net.run(LONG);
+            net.assert_one(&[0, 1, 2, 3]);
+        }
+        for (id, at) in [(1, 0), (2, 1), (3, 2)] {
+            assert_eq!(net.answers.get(&(at, id)), Some(&true), "after {steps} steps");
+        }
+    }
+}
+
+#[test]
+fn what_a_dead_process_held_is_gone() {
+    let mut net = Net::new(&NAMES[..2], 1);
+    net.connect(0, 1);
+    net.run(LONG);
+    let process = pid(&net.nodes[0], 9);
+    net.register(0, 1, term!(name), process.clone());
+    net.run(LONG);
+    let set = term!({set_lock, {resource, me}});
+    let message = crate::r#gen::message::call(process.clone(), Term::from(77), set);
+    let peer = net.nodes[0].clone();
+    net.handle(1, Event::Message { peer, message });
+    assert_eq!(net.machines[1].locks.len(), 1);
+    net.kill(&process);
+    net.run(LONG);
+    assert_eq!(net.machines[1].locks.len(), 0);
+    net.assert_one(&[0, 1]);
+    assert!(net.machines[0].registered().is_empty());
+}
+
+#[test]
+fn calls_are_always_answered_and_nonsense_changes_nothing() {
+    let mut net = Net::new(&NAMES[..2], 1);
+    net.connect(0, 1);
+    net.run(LONG);
+    let peer = net.nodes[0].clone();
+    let own = pid(&peer, 9);
+    for (request, answer) in [
+        (term!({set_lock, {r, me}}), term!(true)),
+        (term!({set_lock, {r, other}}), term!(false)),
+        (term!({set_lock, r}), term!({error, notsup})),
+        (term!({del_lock, {r, other}}), term!(true)),
+        (term!({del_lock, {r, me}}), term!(true)),
+        (term!({unregister, nobody}), term!(ok)),
+        (term!({register, name, 1, 2}), term!({error, notsup})),
+        (term!(get_protocol_version), term!(8)),
+        (term!(get_known), Term::List(vec![Term::Atom(peer.clone())])),
+        (term!({registrar, work}), term!({error, notsup})),
+        (term!(anything), term!({error, notsup})),
+    ] {
+        let message = crate::r#gen::message::call(own.clone(), term!(tag), request.clone());
+        let effects =
+            net.machines[1].handle(net.now, Event::Message { peer: peer.clone(), message });
+        let replies: Vec<_> = effects
+            .into_iter()
+            .filter_map(|effect| match effect {
+                Effect::Reply { reply, .. } => Some(reply),
+                _ => None,
+            })
+            .collect();
+        assert_eq!(replies, [answer], "{request}");
+    }
+    let node = || Term::Atom(peer.clone());
+    for message in [
+        term!(nothing),
+        term!({init_connect, 8, (node()), {}}),
+        message::cast(vec![]),
+        message::cast(vec![term!(init_connect)]),
+        message::cast(vec![term!(init_connect), term!({ 8 }), node(), term!({locker, x, [], y})]),
+        message::cast(vec![term!(init_connect), term!({-8, 1}), node(), term!({locker, x, [], y})]),
+        message::cast(vec![term!(exchange), node(), term!([a]), term!([]), term!(1)]),
+        message::cast(vec![term!(exchange), node(), term!([]), term!([]), term!(1)]),
+        message::cast(vec![
+            term!(resolved),
+            node(),
+            term!([x]),
+            term!([]),
+            term!(u),
+            term!([]),
+            term!(1),
+        ]),
+        message::cast(vec![
+            term!(resolved),
+            node(),
+            term!([]),
+            term!([]),
+            term!(u),
+            term!([]),
+            term!(1),
+        ]),
+        message::cast(vec![term!(new_nodes), node(), term!({}), term!([]), term!([]), term!([])]),
+        message::cast(vec![term!(in_sync), term!(("nobody")), term!(true)]),
+        message::cast(vec![term!(lock_set), term!(1), term!(true), term!([]), term!(1)]),
+        term!({init_connect_ack, (node())}),
+        term!({cancel_connect, (node()), 99}),
+        term!({lost_connection, 1, 2, 3, 4}),
+        term!({remove_connection, other}),
+    ] {
+        net.handle(1, Event::Message { peer: peer.clone(), message });
+        net.run(LONG);
+        net.assert_one(&[0, 1]);
+    }
+}
