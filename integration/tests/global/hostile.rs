@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use dist::etf::{Atom, Pid, Term, term};
 use dist::{ConflictMethod, Flags, Node};
+use integration::raw_peer::PLAIN;
 use integration::raw_peer::{frame, read};
 use integration::{RawPeer, SOON, eventually, unique};
 use tokio::sync::{Notify, oneshot};
@@ -40,7 +41,7 @@ struct Halting {
 impl Halting {
     async fn connect(rust: &Node, cookie: &str, stop: Stop) -> Result<Self> {
         let name = format!("{}@127.0.0.1", unique("raw"));
-        let flags = Flags::OFFERED | Flags::PUBLISHED;
+        let flags = PLAIN.with(Flags::PUBLISHED);
         let peer = RawPeer::connect(rust, &name, cookie, flags).await?;
         let name = Atom::new(name)?;
         let pid = Pid { node: name.clone(), id: 70, serial: 0, creation: 7 };
@@ -244,9 +245,10 @@ async fn what_no_global_says_changes_nothing() -> Result<()> {
     })
     .await?;
     let process = rust.process()?;
-    let registered = global.register_name(term!(after), process.pid(), ConflictMethod::default());
+    let registered =
+        global.register_name(term!(afterwards), process.pid(), ConflictMethod::default());
     assert!(tokio::time::timeout(REST, registered).await??);
-    let whereis = format!("node(global:whereis_name(after)) =:= '{}'", rust.name());
+    let whereis = format!("node(global:whereis_name(afterwards)) =:= '{}'", rust.name());
     for beam in &mesh.beams {
         assert_eq!(beam.eval(&whereis).await?, "true");
     }
