@@ -231,6 +231,10 @@ pub enum SendError {
     /// The message has no external form.
     #[error(transparent)]
     Encode(#[from] etf::EncodeError),
+    /// The message, of a type of Rust, has no external form.
+    #[cfg(feature = "serde")]
+    #[error(transparent)]
+    Serialize(#[from] etf::SerializeError),
 }
 
 #[cfg(test)]

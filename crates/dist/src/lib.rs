@@ -60,6 +60,8 @@ pub use node::{
     NodeMonitor, Peer, Pong, Probe, Visibility,
 };
 pub use process::{AliasMode, Exit, Message, Outcome, Process};
+#[cfg(feature = "serde")]
+pub use rpc::Arguments;
 pub use rpc::{
     ErpcError, Exports, Mfa, Raise, Returned, RpcError, RpcOptions, SpawnError, SpawnOptions,
 };

@@ -31,6 +31,14 @@ pub enum CallError {
     /// The request has no external form.
     #[error(transparent)]
     Encode(#[from] EncodeError),
+    /// The request has no external form.
+    #[cfg(feature = "serde")]
+    #[error(transparent)]
+    Serialize(#[from] etf::SerializeError),
+    /// The reply is not what was expected.
+    #[cfg(feature = "serde")]
+    #[error("the reply is not what was expected: {0}")]
+    Deserialize(#[from] etf::DeserializeError),
     /// What came instead of the reply cannot be one: it is malformed, over the limits, or has
     /// another tag than the call.
     #[error("the reply is none: {0}")]
@@ -166,7 +174,7 @@ impl Shared {
         .await
     }
 
-    async fn gen_request(
+    pub(super) async fn gen_request(
         self: &Arc<Self>,
         to: Destination,
         request: Term,
@@ -191,15 +199,7 @@ impl Shared {
     }
 
     async fn gen_answer(&self, call: &Call, answer: Answer) -> Result<Term, CallError> {
-        match answer {
-            Answer::Reply(body) => self.gen_reply_in(call, body).await,
-            Answer::Down(reason) if reason.is_atom("noproc") => Err(CallError::NoProcess),
-            Answer::Down(reason) if reason.is_atom("noconnection") => {
-                Err(CallError::NoConnection(None))
-            }
-            Answer::Down(reason) => Err(CallError::Exit(Exit(reason))),
-            Answer::NotSpawned(reason) => Err(CallError::BadReply(reason.to_string())),
-        }
+        self.gen_reply_in(call, message_in(answer)?).await
     }
 
     /// The reply in a message `{Tag, Reply}`.
@@ -216,8 +216,21 @@ impl Shared {
     }
 }
 
+/// The message that ended a call, if one did.
+pub(super) fn message_in(answer: Answer) -> Result<Body, CallError> {
+    match answer {
+        Answer::Reply(body) => Ok(body),
+        Answer::Down(reason) if reason.is_atom("noproc") => Err(CallError::NoProcess),
+        Answer::Down(reason) if reason.is_atom("noconnection") => {
+            Err(CallError::NoConnection(None))
+        }
+        Answer::Down(reason) => Err(CallError::Exit(Exit(reason))),
+        Answer::NotSpawned(reason) => Err(CallError::BadReply(reason.to_string())),
+    }
+}
+
 /// The reference of a tag as we make it.
-fn tag_reference(tag: &Term) -> Option<&etf::Reference> {
+pub(super) fn tag_reference(tag: &Term) -> Option<&etf::Reference> {
     match tag {
         Term::ImproperList(tag) => tag.tail().as_reference(),
         _ => None,

@@ -9,6 +9,8 @@ mod server;
 mod start;
 mod supervisor;
 mod sys;
+#[cfg(feature = "serde")]
+mod typed;
 
 pub use caller::Caller;
 pub use client::{CallError, PendingCall};

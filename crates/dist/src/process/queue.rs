@@ -209,6 +209,35 @@ impl Body {
     }
 }
 
+#[cfg(feature = "serde")]
+impl Body {
+    /// The message as a value of a type of Rust, straight from the bytes that came; a large one is
+    /// read where it holds up no task. A malformed one costs its sender's node the link.
+    ///
+    /// # Errors
+    /// When it is malformed, over the limits, or not what the type expects.
+    pub(crate) async fn into_value<T: serde::de::DeserializeOwned + Send + 'static>(
+        self,
+        limits: &etf::Limits,
+    ) -> Result<T, etf::DeserializeError> {
+        let (raw, link) = match self {
+            Self::Term(term) => return etf::from_term(&term),
+            Self::Encoded(raw, link) => (raw, link),
+        };
+        let value = if work::is_long(&raw) {
+            let limits = limits.clone();
+            work::away(move || raw.deserialize(&limits)).await
+        } else {
+            raw.deserialize(limits)
+        };
+        value.inspect_err(|error: &etf::DeserializeError| {
+            if let Some(error) = error.decode_error() {
+                refuse(error, &link);
+            }
+        })
+    }
+}
+
 /// A payload could not be read: counted, and one that is malformed costs its sender's node the
 /// link.
 pub(crate) fn refuse(error: &DecodeError, link: &WeakLink) {

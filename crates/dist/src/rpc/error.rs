@@ -27,6 +27,10 @@ pub enum RpcError {
     /// The process that ran the function was ended from outside.
     #[error("ended by a signal: {0}")]
     Signal(Term),
+    /// The function returned something else than was expected.
+    #[cfg(feature = "serde")]
+    #[error("the result is not what was expected: {0}")]
+    Deserialize(#[from] etf::DeserializeError),
     /// The call itself failed; the function may have run all the same.
     #[error(transparent)]
     Erpc(#[from] ErpcError),
@@ -119,6 +123,13 @@ impl From<SendError> for RpcError {
 impl From<EncodeError> for ErpcError {
     fn from(error: EncodeError) -> Self {
         Self::BadArgument(error.to_string())
+    }
+}
+
+#[cfg(feature = "serde")]
+impl From<etf::SerializeError> for RpcError {
+    fn from(error: etf::SerializeError) -> Self {
+        Self::Erpc(ErpcError::BadArgument(error.to_string()))
     }
 }
 

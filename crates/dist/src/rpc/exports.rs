@@ -43,7 +43,7 @@ struct Key {
 type Run = BoxFuture<'static, Result<Term, Raise>>;
 
 /// A function as it is kept.
-type Function = Arc<dyn Fn(Process, Vec<Term>) -> Run + Send + Sync>;
+pub(super) type Function = Arc<dyn Fn(Process, Vec<Term>) -> Run + Send + Sync>;
 
 /// An exception that a function raises in its caller.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,17 +93,12 @@ impl Exports {
     pub fn add_process<const N: usize, F, T>(
         &self,
         module: &'static str,
-        function: &'static str,
+        name: &'static str,
         run: F,
     ) where
         F: Fn(Process, [Term; N]) -> T + Send + Sync + 'static,
         T: Future<Output: Returned> + Send + 'static,
     {
-        let key = Key {
-            module: Atom::from_static(module),
-            function: Atom::from_static(function),
-            arity: N,
-        };
         let function: Function = Arc::new(move |process, args| {
             // The table is keyed by the length, so it is the right one.
             match <[Term; N]>::try_from(args) {
@@ -111,6 +106,18 @@ impl Exports {
                 Err(_) => std::future::ready(Err(Raise::badarg())).boxed(),
             }
         });
+        self.insert(module, name, N, function);
+    }
+
+    pub(super) fn insert(
+        &self,
+        module: &'static str,
+        name: &'static str,
+        arity: usize,
+        function: Function,
+    ) {
+        let key =
+            Key { module: Atom::from_static(module), function: Atom::from_static(name), arity };
         self.0.write().unwrap_or_else(PoisonError::into_inner).insert(key, function);
     }
 

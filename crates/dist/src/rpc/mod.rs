@@ -9,6 +9,8 @@ mod error;
 mod exports;
 mod serve;
 mod spawn;
+#[cfg(feature = "serde")]
+mod typed;
 
 pub(crate) use call::call_function;
 pub use call::{Mfa, RpcOptions};
@@ -17,3 +19,5 @@ pub use exports::{Exports, Raise, Returned};
 pub(crate) use serve::{Ended, Request, apply, spawn};
 pub(crate) use spawn::Spawns;
 pub use spawn::{SpawnError, SpawnOptions};
+#[cfg(feature = "serde")]
+pub use typed::Arguments;

@@ -145,7 +145,7 @@ pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, SerializeErro
 ///
 /// - where a struct is expected, keys may be atoms or binaries; keys that are neither are read over, as unknown ones are;
 /// - an Elixir struct (renamed to `Elixir.…`) must not be another one; `__struct__` may be missing;
-/// - `undefined` is `None`, too, and `ok` and `undefined` are `()`;
+/// - `undefined` is `None`, too, and `ok`, `undefined` and `{}` are `()`;
 /// - a string that is a key of a map may be an atom; a variant without a value may be a binary;
 /// - an array or tuple may be a list of that length; a float may be an integer.
 ///

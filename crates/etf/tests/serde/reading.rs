@@ -59,6 +59,8 @@ fn an_elixir_struct_is_no_other() {
 fn lenient_where_peers_differ() {
     assert_eq!(from_term::<Option<u8>>(&term!(undefined)).unwrap(), None);
     from_term::<()>(&term!(ok)).unwrap();
+    from_term::<()>(&term!({})).unwrap();
+    assert_eq!(error::<()>(term!({ 1 })), "invalid type: a tuple of 1 elements, expected unit");
     assert_eq!(from_term::<f64>(&term!(3)).unwrap(), 3.0);
     assert_eq!(from_term::<[u8; 2]>(&term!([1, 2])).unwrap(), [1, 2]);
     assert_eq!(from_term::<(u16, u16)>(&term!([300, 2])).unwrap(), (300, 2));

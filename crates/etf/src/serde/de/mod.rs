@@ -359,6 +359,10 @@ impl<'de> de::Deserializer<'de> for &mut Deserializer<'de> {
         self.mode = Mode::Plain;
         let start = self.position();
         let tag = self.u8()?;
+        if self.tuple(tag)? == Some(0) {
+            return visitor.visit_unit();
+        }
+        self.rewind(start + 1);
         match self.atom_text(tag)?.as_deref() {
             Some("nil" | "undefined" | "ok") => visitor.visit_unit(),
             _ => Err(self.mismatch(start, &visitor)),
