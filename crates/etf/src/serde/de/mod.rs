@@ -173,8 +173,26 @@ macro_rules! integers {
 }
 
 impl<'de> Deserializer<'de> {
+    #[inline]
     fn number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         self.mode = Mode::Plain;
+        let start = self.rest.len();
+        // Nearly all that there are.
+        let value = match *self.rest {
+            [tag::SMALL_INTEGER, byte, ref rest @ ..] => {
+                self.rest = rest;
+                visitor.visit_u64(byte.into())
+            }
+            [tag::INTEGER, a, b, c, d, ref rest @ ..] => {
+                self.rest = rest;
+                visitor.visit_i64(i32::from_be_bytes([a, b, c, d]).into())
+            }
+            _ => return self.other_number(visitor),
+        };
+        value.map_err(|error: DeserializeError| error.at(self.input.len() - start))
+    }
+
+    fn other_number<V: Visitor<'de>>(&mut self, visitor: V) -> Result<V::Value> {
         let start = self.position();
         let tag = self.u8()?;
         if let Some(value) = self.integer(tag, start)? {
