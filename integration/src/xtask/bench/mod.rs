@@ -2,6 +2,7 @@
 
 mod calls;
 mod codec;
+mod command;
 mod cpu;
 mod erl_dist;
 mod groups;
@@ -80,6 +81,9 @@ async fn measure(json: bool, filter: Option<&str>) -> Result<()> {
     }
     if wanted("links") {
         rows.extend(links::rows().await?);
+    }
+    if wanted("command") {
+        rows.extend(command::rows().await?);
     }
     if json {
         println!("{}", serde_json::to_string_pretty(&rows)?);
