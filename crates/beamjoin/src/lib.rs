@@ -14,7 +14,6 @@ mod cluster;
 mod discovery;
 pub mod exit_code;
 mod gate;
-pub mod literal;
 mod membership;
 mod postgres;
 

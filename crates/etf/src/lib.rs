@@ -20,6 +20,7 @@ mod encode;
 mod header;
 mod ids;
 mod limits;
+pub mod literal;
 mod macros;
 mod map;
 mod opaque;

@@ -11,7 +11,8 @@ use crate::{Atom, BitBinary, Export, Fun, Map, Pid, Port, Record, Reference};
 /// Equality is Erlang's `=:=`: `Int(1)` and `Float(1.0)` differ (and so do `0.0` and `-0.0`, as from OTP 27 on). A number is
 /// the same whether it is kept as `Int` or `BigInt`; the decoder and `From` use `Int` wherever it fits.
 ///
-/// `Display` prints Erlang syntax, [`Term::elixir`] Elixir's. Build one in place with [`term!`](crate::term!).
+/// `Display` prints Erlang syntax, which `parse` reads, [`Term::elixir`] Elixir's, which [`literal`](crate::literal) reads.
+/// Build one in place with [`term!`](crate::term!).
 #[derive(Clone)]
 #[non_exhaustive]
 pub enum Term {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use beamjoin::literal::{self, Json};
 use clap::{ArgGroup, Args, ValueEnum};
 use dist::etf::Term;
+use dist::etf::literal::{self, Json};
 
 use crate::cli::{
     args::{CookieArgs, FileArgs, Given},

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use beamjoin::literal;
+use dist::etf::literal;
 use dist::etf::{Atom, Term, term};
 
 use super::{EvalArgs, Problem, Remote, exception::Exception, within};

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use beamjoin::literal;
+use dist::etf::literal;
 use dist::{
     CallError, Destination,
     etf::{Atom, Term},

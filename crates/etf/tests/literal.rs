@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper that fails must fail its test")]
 
-use beamjoin::literal::{self, Json};
+use etf::literal::{self, Json};
 use etf::{Atom, BigInt, BitBinary, Export, Map, Term, term};
 use proptest::prelude::*;
 

@@ -3,7 +3,7 @@
 mod bitstring;
 mod collection;
 
-use etf::{Atom, Export, Map, Term};
+use crate::{Atom, Export, Map, Term};
 
 pub(super) use self::bitstring::small;
 use self::{

@@ -1,6 +1,6 @@
 //! Lists, tuples and maps.
 
-use etf::{Atom, Map, Term};
+use crate::{Atom, Map, Term};
 
 use super::{
     alias, close, colon_atom, is_name_start, name, operator, skip_space, string, utf8, value,

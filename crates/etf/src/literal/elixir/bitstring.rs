@@ -1,6 +1,6 @@
 //! Bitstrings.
 
-use etf::Term;
+use crate::Term;
 
 use super::{close, name, skip_space, value};
 use crate::literal::{

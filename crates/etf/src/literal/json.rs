@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Display, Formatter, Write};
 
-use etf::{BigInt, Map, Term};
+use crate::{BigInt, Map, Term};
 
 use super::{
     cursor::{Cursor, Read},
@@ -195,7 +195,7 @@ impl Display for Json<'_> {
                 f.write_str("{")?;
                 for (at, (key, value)) in map.iter().enumerate() {
                     f.write_str(if at > 0 { "," } else { "" })?;
-                    match key.as_str().or_else(|| key.as_atom().map(etf::Atom::as_str)) {
+                    match key.as_str().or_else(|| key.as_atom().map(crate::Atom::as_str)) {
                         Some(text) => quoted(text, f)?,
                         None => quoted(&key.elixir().to_string(), f)?,
                     }

@@ -1,6 +1,6 @@
 //! Elixir's sigils: text, words and dates.
 
-use etf::Term;
+use crate::Term;
 
 use super::{
     cursor::{Cursor, Read},

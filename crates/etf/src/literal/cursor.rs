@@ -1,6 +1,6 @@
 //! A place in a text.
 
-use etf::Atom;
+use crate::Atom;
 
 use super::{LiteralError, MAX_DEPTH};
 

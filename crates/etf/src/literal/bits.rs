@@ -1,6 +1,6 @@
 //! The segments of a bitstring.
 
-use etf::{BigInt, BitBinary, Term};
+use crate::{BigInt, BitBinary, Term};
 
 /// The longest bitstring that a few characters may ask for, in bits.
 const MAX_BITS: usize = 1 << 23;

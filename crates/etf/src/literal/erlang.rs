@@ -1,6 +1,6 @@
 //! Erlang's literals (`erl_scan`, `erl_parse`).
 
-use etf::{Atom, Export, Map, Term};
+use crate::{Atom, Export, Map, Term};
 
 use super::{
     bits::{Bits, Layout, Value},

@@ -1,6 +1,6 @@
 //! Digits.
 
-use etf::{BigInt, Term};
+use crate::{BigInt, Term};
 
 use super::cursor::{Cursor, Read};
 

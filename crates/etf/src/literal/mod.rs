@@ -1,7 +1,7 @@
 //! Terms written as text: Elixir's literals, Erlang's, and JSON.
 //!
 //! ```
-//! use beamjoin::literal;
+//! use etf::literal;
 //!
 //! let term = literal::elixir(r#"{:ok, [a: 1], %{"b" => ~c"hi"}}"#).unwrap();
 //! assert_eq!(term, literal::erlang(r#"{ok, [{a, 1}], #{<<"b">> => "hi"}}"#).unwrap());
@@ -22,8 +22,9 @@ mod number;
 mod sigil;
 
 use std::fmt;
+use std::str::FromStr;
 
-use etf::Term;
+use crate::Term;
 
 use self::cursor::Cursor;
 pub use self::{
@@ -93,6 +94,21 @@ pub fn erlang(text: &str) -> Result<Term, LiteralError> {
     }
     cursor.end()?;
     Ok(term)
+}
+
+/// Erlang's syntax, which `Display` prints; see [`erlang()`].
+///
+/// ```
+/// let term: etf::Term = "{ok, [1, 2.5 | tail]}".parse()?;
+/// assert_eq!(term, etf::term!({ok, [1, 2.5 | tail]}));
+/// # Ok::<(), etf::literal::LiteralError>(())
+/// ```
+impl FromStr for Term {
+    type Err = LiteralError;
+
+    fn from_str(text: &str) -> Result<Self, LiteralError> {
+        erlang(text)
+    }
 }
 
 /// Reads JSON: objects become maps with binary keys, strings binaries, `null` becomes `nil`.

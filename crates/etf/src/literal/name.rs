@@ -1,6 +1,6 @@
 //! Names of functions and processes.
 
-use etf::Atom;
+use crate::Atom;
 
 use super::{
     LiteralError,
