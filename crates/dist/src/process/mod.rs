@@ -21,7 +21,7 @@ pub(crate) use ids::{Ids, ProcessId};
 pub(crate) use inner::{Inner, Watched};
 #[cfg(feature = "pubsub")]
 pub(crate) use queue::refuse;
-pub(crate) use queue::{Body, Envelope, heap};
+pub(crate) use queue::{Body, Envelope, Taken, heap};
 pub(crate) use relate::registered_name;
 pub(crate) use service::Service;
 pub(crate) use signals::{ExitKind, tell_linked, tell_watcher};

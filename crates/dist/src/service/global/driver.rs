@@ -15,7 +15,7 @@ use crate::flags::Flags;
 use crate::link::Link;
 use crate::name::NodeName;
 use crate::node::{Shared, Visibility};
-use crate::process::{Body, Envelope, ExitKind, Inner, Watched};
+use crate::process::{Body, Envelope, ExitKind, Inner, Taken, Watched};
 use crate::rpc::{self, Mfa};
 use crate::wire::control::{Control, PidOrName};
 
@@ -207,6 +207,7 @@ impl<'a> Driver<'a> {
     /// Runs until the node shuts down or the process is ended.
     async fn drive(mut self, done: &mut mpsc::UnboundedReceiver<Done>) {
         let process = self.current.process.clone();
+        let mut taken = Taken::default();
         loop {
             while let Some(event) = self.events.pop_front() {
                 self.handle(event);
@@ -220,7 +221,7 @@ impl<'a> Driver<'a> {
             };
             let next = tokio::select! {
                 () = self.shared.stopping.cancelled() => return,
-                message = process.queue.pop() => match message {
+                message = process.queue.pop(&mut taken) => match message {
                     Some((envelope, size)) => {
                         process.queue.release(size);
                         Next::Message(envelope)
@@ -237,7 +238,7 @@ impl<'a> Driver<'a> {
             match next {
                 Next::Message(envelope) => self.message(envelope),
                 Next::Done(done) => self.done(done),
-                Next::Tick => match process.queue.try_pop() {
+                Next::Tick => match process.queue.try_pop(&mut taken) {
                     // We may have been suspended, and this may be what was waited for.
                     Some((envelope, size)) => {
                         process.queue.release(size);
