@@ -76,7 +76,11 @@ impl Pair {
     }
 
     /// What Elixir makes of an expression in which `x` is a value of Rust's.
-    async fn eval<T: Serialize, R: DeserializeOwned>(&self, code: &str, x: &T) -> Result<R> {
+    async fn eval<T: Serialize, R: DeserializeOwned + Send + 'static>(
+        &self,
+        code: &str,
+        x: &T,
+    ) -> Result<R> {
         let args = Eval(code, Binding { x });
         let name = name_of(&self.beam)?;
         let (value, _binding): (R, Term) =
@@ -87,7 +91,7 @@ impl Pair {
     /// The value is what Elixir writes so, and what Elixir writes so is the value.
     async fn same<T>(&self, value: T, elixir: &str) -> Result<()>
     where
-        T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug,
+        T: Serialize + DeserializeOwned + PartialEq + std::fmt::Debug + Send + 'static,
     {
         let same: (bool, String) =
             self.eval(&format!("{{x === ({elixir}), inspect(x)}}"), &value).await?;

@@ -12,6 +12,7 @@ use super::exports::Function;
 use super::{ErpcError, Exports, Mfa, Raise, RpcError, RpcOptions};
 use crate::name::NodeName;
 use crate::node::Node;
+use crate::work;
 
 /// The arguments of an exported function: a tuple of up to eight types, one for each argument.
 pub trait Arguments: DeserializeOwned + Send + 'static {
@@ -35,7 +36,7 @@ impl Node {
     ///
     /// # Errors
     /// [`RpcError`]; [`RpcError::Deserialize`] when the result is another.
-    pub async fn rpc_as<R: DeserializeOwned>(
+    pub async fn rpc_as<R: DeserializeOwned + Send + 'static>(
         &self,
         target: &NodeName,
         module: &str,
@@ -54,6 +55,9 @@ impl Node {
         };
         let mfa = Mfa::new(module, function, args)?;
         let result = self.rpc_with(target, mfa, &RpcOptions::new().timeout(time)).await?;
+        if work::is_large(&result) {
+            return Ok(work::away(move || from_term(&result)).await?);
+        }
         Ok(from_term(&result)?)
     }
 }

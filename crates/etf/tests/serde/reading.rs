@@ -183,6 +183,9 @@ fn errors_say_what_and_where() {
         error::<HashMap<String, u8>>(term!(#{{} => 1})),
         "invalid type: a tuple of 0 elements, expected a string, at {}"
     );
+    let long = Term::from("é".repeat(1000));
+    let error = from_term::<HashMap<String, u8>>(&term!(#{(long) => x})).unwrap_err();
+    assert_eq!(error.path(), format!("{}…", "é".repeat(64)));
     let bytes = etf::encode(&term!({1, [2, x]})).unwrap().into_bytes();
     let error = from_bytes::<(u8, Vec<u8>)>(&bytes, &Limits::default()).unwrap_err();
     assert_eq!(error.to_string(), "invalid type: the atom x, expected u8, at [1][1] (byte 12)");

@@ -237,7 +237,13 @@ impl Deserializer<'_> {
             self.rewind(offset);
             self.term().ok().map(|term| term.to_string())
         });
-        Segment::Key(text.unwrap_or_else(|| "?".to_owned()))
+        let mut text = text.unwrap_or_else(|| "?".to_owned());
+        // The peer chose it, and it ends up in logs.
+        if let Some((end, _)) = text.char_indices().nth(64) {
+            text.truncate(end);
+            text.push('…');
+        }
+        Segment::Key(text)
     }
 }
 
