@@ -122,6 +122,19 @@ impl Link {
         work::away(move || link.encode(&control, Some(&payload))).await
     }
 
+    /// As [`Link::encode_away`], for whoever still needs the payload.
+    pub(crate) async fn encode_keeping(
+        self: &Arc<Self>,
+        control: Term,
+        payload: Option<Term>,
+    ) -> (Result<Message, etf::EncodeError>, Option<Term>) {
+        if !payload.as_ref().is_some_and(work::is_large) {
+            return (self.encode(&control, payload.as_ref()), payload);
+        }
+        let link = self.clone();
+        work::away(move || (link.encode(&control, payload.as_ref()), payload)).await
+    }
+
     /// Sends what the node itself has to say, without ever waiting. A peer that lets 8 MiB of it
     /// lie loses the link.
     pub(crate) fn answer(&self, control: &Term, payload: Option<&Term>) {

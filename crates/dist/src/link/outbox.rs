@@ -10,6 +10,7 @@
 //! room: they wait for budgets of the link and of the node.
 
 use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError};
@@ -37,8 +38,10 @@ pub(crate) struct Outbox {
     long: Share,
     /// What those of all links of the node may take.
     long_of_node: Share,
-    /// Never has a permit: waiting for one is waiting for the end of the link.
-    ended: Semaphore,
+    /// Whether any lane has something.
+    laned: AtomicBool,
+    /// Told when no lane has anything any more, or nothing is taken any more.
+    emptied: Notify,
     filled: Notify,
     /// Told when answers were written, or never will be.
     drained: Notify,
@@ -118,7 +121,8 @@ impl Outbox {
             reserve,
             long: Share::new(long),
             long_of_node,
-            ended: Semaphore::new(0),
+            laned: AtomicBool::new(false),
+            emptied: Notify::new(),
             filled: Notify::new(),
             drained: Notify::new(),
         }
@@ -147,7 +151,7 @@ impl Outbox {
         message: Message,
         still: impl FnOnce() -> bool,
     ) -> Result<(), Refused> {
-        if message.is_long() {
+        if self.is_for_lane(&message) {
             let cost = self.hold(message.len()).await?;
             return if still() { self.push(message, cost) } else { Ok(()) };
         }
@@ -169,7 +173,7 @@ impl Outbox {
             TryAcquireError::Closed => Refused::Closed,
             TryAcquireError::NoPermits => Refused::Busy,
         };
-        if message.is_long() {
+        if self.is_for_lane(&message) {
             let link = self.long.try_take(message.len()).map_err(refused)?;
             let node = if self.is_first() {
                 None
@@ -200,7 +204,7 @@ impl Outbox {
             return Err(Refused::Busy);
         }
         state.reserved += size;
-        state.push(message, Cost::Reserve(size));
+        self.put(&mut state, message, Cost::Reserve(size));
         drop(state);
         self.filled.notify_one();
         Ok(())
@@ -253,7 +257,7 @@ impl Outbox {
     fn refuse_all(&self) {
         self.room.close();
         self.long.bytes.close();
-        self.ended.close();
+        self.emptied.notify_waiters();
         self.filled.notify_one();
         self.drained.notify_waiters();
     }
@@ -268,7 +272,13 @@ impl Outbox {
                 if !state.frames.is_empty() || !state.lanes.is_empty() || state.tick {
                     // What is queued comes first: it may be of a sender that has a lane by now.
                     let mut frames = Vec::from(std::mem::take(&mut state.frames));
-                    state.lanes.take(TURNS, &mut frames);
+                    if !state.lanes.is_empty() {
+                        state.lanes.take(TURNS, &mut frames);
+                        if state.lanes.is_empty() {
+                            self.laned.store(false, Ordering::Relaxed);
+                            self.emptied.notify_waiters();
+                        }
+                    }
                     let tick = std::mem::take(&mut state.tick) && frames.is_empty();
                     return Some(Batch { frames, tick });
                 }
@@ -306,28 +316,40 @@ impl Outbox {
         u32::try_from(message.len()).map_or(self.bound, |size| size.min(self.bound))
     }
 
-    /// Waits for the budgets of a long message. The first one of a link needs none of the node's:
+    /// Whether a message has to find its place in the budgets for lanes: because it is long, or has to
+    /// wait for a long one of its sender. It must not take the room of others meanwhile.
+    fn is_for_lane(&self, message: &Message) -> bool {
+        // Whoever has put something into its lane sees this set.
+        let laned = self.laned.load(Ordering::Relaxed);
+        message.is_long() || (laned && self.lock().lanes.holds(message.lane))
+    }
+
+    /// Waits for these budgets. The first message in the lanes of a link needs none of the node's:
     /// peers that do not read must not keep others from being sent anything.
     async fn hold(&self, size: usize) -> Result<Cost, Refused> {
         let link = self.long.take(size).await?;
-        let node = if self.is_first() {
-            None
-        } else {
+        let node = loop {
+            let mut emptied = std::pin::pin!(self.emptied.notified());
+            // From here on it is told, though it does not wait yet.
+            emptied.as_mut().enable();
+            {
+                let state = self.lock();
+                if state.phase != Phase::Open {
+                    return Err(Refused::Closed);
+                }
+                if state.lanes.is_empty() {
+                    break None;
+                }
+            }
             tokio::select! {
-                node = self.long_of_node.take(size) => Some(node?),
-                () = self.ended() => return Err(Refused::Closed),
+                node = self.long_of_node.take(size) => break Some(node?),
+                () = emptied => {}
             }
         };
         Ok(Cost::Long { _link: link, _node: node })
     }
 
-    /// Waits for the end of the link.
-    async fn ended(&self) {
-        // It has no permit to give.
-        let _ = self.ended.acquire().await;
-    }
-
-    /// Whether no long message waits.
+    /// Whether no lane has anything.
     fn is_first(&self) -> bool {
         self.lock().lanes.is_empty()
     }
@@ -337,27 +359,27 @@ impl Outbox {
         if state.phase != Phase::Open {
             return Err(Refused::Closed);
         }
-        state.push(message, cost);
+        self.put(&mut state, message, cost);
         drop(state);
         self.filled.notify_one();
         Ok(())
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl State {
     /// Queues a message, or has it wait in its sender's lane.
-    fn push(&mut self, message: Message, cost: Cost) {
-        let lane = message.is_long() || (!self.lanes.is_empty() && self.lanes.holds(message.lane));
+    fn put(&self, state: &mut State, message: Message, cost: Cost) {
+        let lane =
+            message.is_long() || (!state.lanes.is_empty() && state.lanes.holds(message.lane));
         let frame = Frame { place: Place::Whole, message, cost };
         if lane {
-            self.lanes.push(frame);
+            state.lanes.push(frame);
+            self.laned.store(true, Ordering::Relaxed);
         } else {
-            self.frames.push_back(frame);
+            state.frames.push_back(frame);
         }
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -568,6 +590,19 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_waits_for_a_long_message_of_its_sender_takes_no_room_of_others() {
+        let outbox = queue_of(10, 10);
+        outbox.send(sent_by(lane(1), (1 << 20) - 8)).await.unwrap();
+        outbox.send(sent_by(lane(1), 8)).await.unwrap();
+        assert_eq!(outbox.try_send(sent_by(lane(1), 8)), Err(Refused::Busy));
+        assert!(outbox.send(sent_by(lane(1), 8)).now_or_never().is_none());
+        assert_eq!(outbox.try_send(sent_by(lane(2), 10)), Ok(()));
+        let lengths = drain(&outbox).await;
+        assert_eq!((lengths[0], lengths.last()), (10, Some(&8)));
+        assert_eq!(outbox.try_send(sent_by(lane(1), 8)), Ok(()));
+    }
+
+    #[tokio::test]
     async fn a_full_node_lets_each_link_send_one_long_message() {
         let node = Share::new(1 << 17);
         let link = || Outbox::new(10, 10, 1 << 20, node.clone());
@@ -585,6 +620,16 @@ mod tests {
         tokio::task::yield_now().await;
         b.close();
         assert_eq!(waiting.await.unwrap(), Err(Refused::Closed));
+        // And by the end of its own link's long messages, though the node is as full as before.
+        let c = Arc::new(link());
+        c.send(sent_by(lane(1), 1 << 17)).await.unwrap();
+        let waiting = tokio::spawn({
+            let c = c.clone();
+            async move { c.send(sent_by(lane(2), 1 << 17)).await }
+        });
+        tokio::task::yield_now().await;
+        assert_eq!(drain(&c).await.iter().sum::<usize>(), 1 << 17);
+        waiting.await.unwrap().unwrap();
         a.close();
         assert_eq!(node.bytes.available_permits(), 1 << 17);
     }

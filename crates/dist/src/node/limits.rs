@@ -18,8 +18,9 @@ pub struct Limits {
     /// What may wait to be written to one peer before senders wait, in bytes (1 MiB, as the BEAM's
     /// `+zdbbl`). A longer message counts as this much.
     pub queue_bytes: u32,
-    /// How many bytes of messages that go in fragments (those over 64 KiB) may wait to be written to
-    /// one peer before their senders wait (64 MiB). A longer message counts as this much.
+    /// How many bytes of messages that go in fragments (those over 64 KiB), and of what their senders
+    /// send behind them, may wait to be written to one peer before senders wait (64 MiB). A longer
+    /// message counts as this much.
     pub long_bytes: u32,
     /// The same for all peers together (256 MiB). The first such message to a peer does not count
     /// here, so peers that do not read keep nobody else from being sent something.

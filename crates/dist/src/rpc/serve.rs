@@ -166,7 +166,8 @@ async fn run(
                     reason,
                     link.flags,
                 );
-                match link.encode(&control, payload.as_ref()) {
+                let (frame, payload) = link.encode_keeping(control, payload).await;
+                match frame {
                     Ok(frame) => {
                         let still = || inner.demonitored(&reference);
                         let _ = link.outbox.send_if(frame, still).await;

@@ -131,3 +131,47 @@ proptest! {
         }
     }
 }
+
+/// What OTP 23 to 29 sent with every capability, and with only the mandatory ones.
+const CAPTURES: [(&str, bool, &str); 8] = [
+    ("23", true, include_str!("../../../tests/captures/otp23-full.txt")),
+    ("25", true, include_str!("../../../tests/captures/otp25-full.txt")),
+    ("27", true, include_str!("../../../tests/captures/otp27-full.txt")),
+    ("29", true, include_str!("../../../tests/captures/otp29-full.txt")),
+    ("23", false, include_str!("../../../tests/captures/otp23-mand.txt")),
+    ("25", false, include_str!("../../../tests/captures/otp25-mand.txt")),
+    ("27", false, include_str!("../../../tests/captures/otp27-mand.txt")),
+    ("29", false, include_str!("../../../tests/captures/otp29-mand.txt")),
+];
+
+fn captured(text: &str) -> impl Iterator<Item = Vec<u8>> {
+    text.lines().filter_map(|line| line.strip_prefix("frame ")).map(|hex| {
+        let digits: Vec<u32> = hex.trim().chars().map(|c| c.to_digit(16).unwrap()).collect();
+        digits.chunks(2).map(|pair| u8::try_from(pair[0] << 4 | pair[1]).unwrap()).collect()
+    })
+}
+
+/// Each message is read from its frame, and is the same when OTP had sent it in fragments.
+#[test]
+fn what_otp_sent_is_read_whole_and_in_fragments() {
+    for (otp, headers, text) in CAPTURES {
+        let (mut all, mut cut) = (incoming(headers, headers), incoming(headers, headers));
+        let mut last = 0;
+        for (number, frame) in captured(text).enumerate() {
+            let message = all.take(&frame.clone().into()).unwrap().unwrap();
+            assert!(message.control.is_ok(), "OTP {otp} frame {number}: {:?}", message.control);
+            let term = message.payload.map(|raw| raw.decode(&Limits::default()).unwrap());
+            if let (true, Some(term)) = (headers, &term) {
+                // The last byte in a fragment of its own; the cache goes on as before.
+                let (start, end) = frame.split_at(frame.len() - 1);
+                last += 1;
+                assert!(cut.take(&fragment(69, last, 2, &start[2..])).unwrap().is_none());
+                let got = decoded(cut.take(&fragment(70, last, 1, end)).unwrap());
+                assert_eq!(&got, term, "OTP {otp} frame {number}");
+            } else {
+                cut.take(&frame.into()).unwrap().unwrap();
+            }
+        }
+        assert!(!headers || last > 30, "OTP {otp}: {last} payloads");
+    }
+}
