@@ -130,7 +130,10 @@ impl Encoder {
     }
 
     fn flush(&mut self) {
-        self.rope.push(std::mem::take(&mut self.buffer).into());
+        let buffer = std::mem::take(&mut self.buffer);
+        // A short piece may wait in a queue for a while, and should take no more than it needs.
+        let is_short = buffer.len() <= SHORT;
+        self.rope.push(if is_short { Bytes::copy_from_slice(&buffer) } else { buffer.into() });
     }
 }
 
@@ -187,6 +190,9 @@ impl Sink for Counter {
         self.0 += bytes.len() as u64;
     }
 }
+
+/// Pieces of up to so many bytes are copied into memory of their own size.
+const SHORT: usize = 256;
 
 /// Binaries of this many bytes are shared.
 const SHARED: usize = 4096;

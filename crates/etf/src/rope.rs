@@ -1,3 +1,6 @@
+use std::iter::Chain;
+use std::{option, vec};
+
 use bytes::{Bytes, BytesMut};
 
 /// Encoded bytes in several pieces, of which the large ones are shared with the terms they came from.
@@ -9,7 +12,9 @@ use bytes::{Bytes, BytesMut};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct Rope {
-    parts: Vec<Bytes>,
+    /// Most have one piece, and no need of a list.
+    first: Option<Bytes>,
+    more: Vec<Bytes>,
     len: usize,
 }
 
@@ -27,29 +32,31 @@ impl Rope {
     }
 
     /// The pieces, in order; none is empty.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Bytes> + DoubleEndedIterator {
-        self.parts.iter()
+    pub fn iter(&self) -> impl DoubleEndedIterator<Item = &Bytes> {
+        self.first.iter().chain(&self.more)
     }
 
     /// Adds a piece at the end.
     pub fn push(&mut self, part: Bytes) {
         if !part.is_empty() {
             self.len += part.len();
-            self.parts.push(part);
+            match self.first {
+                None => self.first = Some(part),
+                Some(_) => self.more.push(part),
+            }
         }
     }
 
     /// All in one piece; copies only if there are several.
     #[must_use]
-    pub fn into_bytes(mut self) -> Bytes {
-        match self.parts.pop() {
-            None => Bytes::new(),
-            Some(only) if self.parts.is_empty() => only,
-            Some(last) => {
+    pub fn into_bytes(self) -> Bytes {
+        match self.first {
+            Some(first) if !self.more.is_empty() => {
                 let mut all = BytesMut::with_capacity(self.len);
-                self.parts.iter().chain([&last]).for_each(|part| all.extend_from_slice(part));
+                [first].iter().chain(&self.more).for_each(|part| all.extend_from_slice(part));
                 all.freeze()
             }
+            only => only.unwrap_or_default(),
         }
     }
 }
@@ -70,9 +77,9 @@ impl Extend<Bytes> for Rope {
 
 impl IntoIterator for Rope {
     type Item = Bytes;
-    type IntoIter = std::vec::IntoIter<Bytes>;
+    type IntoIter = Chain<option::IntoIter<Bytes>, vec::IntoIter<Bytes>>;
 
     fn into_iter(self) -> Self::IntoIter {
-        self.parts.into_iter()
+        self.first.into_iter().chain(self.more)
     }
 }
