@@ -58,10 +58,8 @@ async fn start(beam: &Beam, size: usize) -> Result<()> {
 
 /// Waits until a node sees a process of ours in each of its groups.
 async fn seen_by(beam: &Beam, size: usize) -> Result<()> {
-    let ours = format!(
-        "length([P || G <- pg:which_local_groups('Elixir.Phoenix.PubSub'), \
-         P <- pg:get_members('Elixir.Phoenix.PubSub', G), lists:member(node(P), nodes(hidden))])"
-    );
+    let ours = "length([P || G <- pg:which_local_groups('Elixir.Phoenix.PubSub'), \
+         P <- pg:get_members('Elixir.Phoenix.PubSub', G), lists:member(node(P), nodes(hidden))])";
     beam.eval_until(SOON, ours, &size.to_string()).await
 }
 

@@ -384,11 +384,9 @@ async fn one_takes_part_as_long_as_it_wants() -> Result<()> {
     beam.elixir("Member.PubSub.broadcast(Other, \"t\", :still)").await?;
     assert_eq!(next(&mut last).await?.term()?, &term!(still));
     drop(last);
-    let ours = format!(
-        "length([P || N <- [<<>>, <<\"_2\">>, <<\"_3\">>, <<\"_4\">>], \
+    let ours = "length([P || N <- [<<>>, <<\"_2\">>, <<\"_3\">>, <<\"_4\">>], \
          P <- pg:get_members('Elixir.Phoenix.PubSub', binary_to_atom(<<\"Elixir.Other.Adapter\", N/binary>>)), \
-         node(P) =/= node()])"
-    );
+         node(P) =/= node()])";
     beam.eval_until(SOON, ours, "0").await?;
     assert_eq!(node.counts().processes, processes - 4);
     // With the node everything ends.
