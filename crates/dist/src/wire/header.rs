@@ -100,8 +100,11 @@ pub(crate) struct AtomCache {
     slots: Slots,
     /// Headers without a new atom, as they stood in their frames, and what they refer to: most
     /// messages have the same header as one shortly before. None is older than the last new atom.
-    recent: VecDeque<(Box<[u8]>, Arc<[Atom]>)>,
+    recent: VecDeque<Known>,
 }
+
+/// A header and the atoms that it refers to.
+type Known = (Box<[u8]>, Arc<[Atom]>);
 
 impl AtomCache {
     /// A cache in which no slot is set.
