@@ -141,6 +141,9 @@ impl Encoder {
 pub(crate) trait Sink {
     fn put(&mut self, bytes: &[u8]);
 
+    /// Makes room for what will come at least.
+    fn expect(&mut self, _bytes: usize) {}
+
     /// Bytes that live on by themselves, so that a large piece need not be copied.
     fn share(&mut self, bytes: &Bytes) {
         self.put(bytes);
@@ -155,12 +158,20 @@ pub(crate) trait Sink {
 }
 
 impl Sink for Vec<u8> {
+    fn expect(&mut self, bytes: usize) {
+        self.reserve(bytes);
+    }
+
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
 }
 
 impl Sink for Encoder {
+    fn expect(&mut self, bytes: usize) {
+        self.buffer.reserve(bytes);
+    }
+
     fn put(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
@@ -226,23 +237,48 @@ enum End<'t> {
 pub(crate) fn write_all(terms: &[Term], sink: &mut impl Sink) -> Result<(), EncodeError> {
     let mut rest = Rest { items: terms.iter(), end: End::Nothing };
     let mut outer = Vec::new();
+    let mut begun = rest.write(sink)?;
     loop {
-        if let Some(term) = rest.items.next() {
-            if let Some(inner) = write(term, sink)? {
+        if let Some(mut inner) = begun {
+            begun = inner.write(sink)?;
+            // Most of them have none inside themselves, and need no place in `outer`.
+            if begun.is_none() {
+                begun = rest.write(sink)?;
+            } else {
                 outer.push(std::mem::replace(&mut rest, inner));
             }
-            continue;
+        } else if let Some(above) = outer.pop() {
+            rest = above;
+            begun = rest.write(sink)?;
+        } else {
+            return Ok(());
         }
-        match std::mem::replace(&mut rest.end, End::Nothing) {
-            End::Tail(tail) => rest.items = slice::from_ref(tail).iter(),
-            end => {
-                if matches!(end, End::Nil) {
+    }
+}
+
+impl<'t> Rest<'t> {
+    /// Writes all that is left, or up to a term that has others inside: these are returned.
+    fn write(&mut self, sink: &mut impl Sink) -> Result<Option<Self>, EncodeError> {
+        loop {
+            for term in self.items.by_ref() {
+                match term {
+                    Term::Int(value) => integer(*value, sink),
+                    Term::Atom(value) => sink.atom(value),
+                    Term::Binary(bytes) => binary(bytes, sink)?,
+                    term => {
+                        if let Some(inner) = write(term, sink)? {
+                            return Ok(Some(inner));
+                        }
+                    }
+                }
+            }
+            match std::mem::replace(&mut self.end, End::Nothing) {
+                End::Tail(tail) => self.items = slice::from_ref(tail).iter(),
+                End::Nil => {
                     sink.put(&[tag::NIL]);
+                    return Ok(None);
                 }
-                match outer.pop() {
-                    Some(above) => rest = above,
-                    None => return Ok(()),
-                }
+                End::Nothing => return Ok(None),
             }
         }
     }
@@ -258,10 +294,7 @@ fn write<'t>(term: &'t Term, sink: &mut impl Sink) -> Result<Option<Rest<'t>>, E
             sink.put(&[tag::NEW_FLOAT]);
             sink.put(&finite(*value)?.to_be_bytes());
         }
-        Term::Binary(bytes) => {
-            header(sink, tag::BINARY, length("a binary", bytes.len())?);
-            sink.share(bytes);
-        }
+        Term::Binary(bytes) => binary(bytes, sink)?,
         Term::BitBinary(bits) => {
             header(sink, tag::BIT_BINARY, length("a bitstring", bits.data().len())?);
             sink.put(&[bits.last_bits()]);
@@ -272,9 +305,12 @@ fn write<'t>(term: &'t Term, sink: &mut impl Sink) -> Result<Option<Rest<'t>>, E
             if let Some(length) = string_length(items) {
                 sink.put(&[tag::STRING]);
                 sink.put(&length.to_be_bytes());
+                sink.expect(items.len());
                 items.iter().filter_map(as_byte).for_each(|byte| sink.put(&[byte]));
             } else {
                 header(sink, tag::LIST, length("a list", items.len())?);
+                // Most elements take two bytes or more.
+                sink.expect(2 * items.len());
                 return Ok(Some(Rest { items: items.iter(), end: End::Nil }));
             }
         }
@@ -294,6 +330,7 @@ fn write<'t>(term: &'t Term, sink: &mut impl Sink) -> Result<Option<Rest<'t>>, E
         }
         Term::Map(map) => {
             header(sink, tag::MAP, length("a map", map.len())?);
+            sink.expect(4 * map.len());
             return Ok(Some(Rest { items: map.items().iter(), end: End::Nothing }));
         }
         Term::Pid(value) => pid(value, sink),
@@ -304,6 +341,12 @@ fn write<'t>(term: &'t Term, sink: &mut impl Sink) -> Result<Option<Rest<'t>>, E
         Term::Record(value) => sink.share(value.as_bytes()),
     }
     Ok(None)
+}
+
+fn binary(bytes: &Bytes, sink: &mut impl Sink) -> Result<(), EncodeError> {
+    header(sink, tag::BINARY, length("a binary", bytes.len())?);
+    sink.share(bytes);
+    Ok(())
 }
 
 pub(crate) fn atom_bytes(atom: &Atom, sink: &mut impl Sink) {
@@ -324,8 +367,8 @@ pub(crate) fn integer(value: i64, sink: &mut impl Sink) {
     if let Ok(byte) = u8::try_from(value) {
         sink.put(&[tag::SMALL_INTEGER, byte]);
     } else if let Ok(word) = i32::try_from(value) {
-        sink.put(&[tag::INTEGER]);
-        sink.put(&word.to_be_bytes());
+        let [a, b, c, d] = word.to_be_bytes();
+        sink.put(&[tag::INTEGER, a, b, c, d]);
     } else {
         let digits = value.unsigned_abs().to_le_bytes();
         let [significant @ .., 0] = digits.as_slice() else {

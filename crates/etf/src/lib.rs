@@ -17,6 +17,8 @@ mod bits;
 mod convert;
 mod decode;
 mod encode;
+#[doc(hidden)]
+pub mod fuzz;
 mod header;
 mod ids;
 mod limits;
@@ -32,6 +34,7 @@ mod rope;
 mod serde;
 mod tag;
 mod term;
+mod view;
 
 pub use bytes::Bytes;
 pub use num_bigint::BigInt;
@@ -55,3 +58,4 @@ pub use crate::serde::{
 #[cfg(feature = "jiff")]
 pub use crate::serde::{date, date_time, naive_date_time, time};
 pub use crate::term::{ImproperList, Term};
+pub use crate::view::{Elements, MapView, View};

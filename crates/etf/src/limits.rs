@@ -25,6 +25,10 @@ impl Limits {
     /// keeps all of that within the 2 MiB that a thread has by default, also without optimization.
     pub const MAX_DEPTH: usize = 768;
 
+    /// For what is in memory already, or has passed other limits.
+    pub(crate) const UNBOUNDED: Self =
+        Self { depth: usize::MAX, elements: usize::MAX, memory: usize::MAX };
+
     /// These limits with another depth.
     #[must_use]
     pub const fn with_depth(mut self, depth: usize) -> Self {

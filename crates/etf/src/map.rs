@@ -2,6 +2,7 @@ use std::fmt;
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 
 use hashbrown::HashTable;
+use hashbrown::hash_table::Entry;
 use thiserror::Error;
 
 use crate::Term;
@@ -168,15 +169,25 @@ impl Map {
     }
 }
 
+/// Whether no two of these keys are the same.
+pub(crate) fn distinct(keys: &[Term]) -> bool {
+    let pairs: Vec<Term> = keys.iter().flat_map(|key| [key.clone(), Term::NIL]).collect();
+    Map::from_items(pairs).is_ok()
+}
+
 impl Index {
     fn build(pairs: &[[Term; 2]]) -> Result<Self, DuplicateKey> {
         let seed = RandomState::new();
-        let mut index = Self { seed, positions: HashTable::with_capacity(pairs.len()) };
+        let mut index =
+            Self { seed: seed.clone(), positions: HashTable::with_capacity(pairs.len()) };
         for (position, [key, _]) in pairs.iter().enumerate() {
-            if index.find(pairs, key).is_some() {
-                return Err(DuplicateKey);
-            }
-            index.add(pairs, position);
+            let same = |other: &usize| pairs.get(*other).is_some_and(|[other, _]| other == key);
+            let rehash =
+                |other: &usize| pairs.get(*other).map_or(0, |[other, _]| hash(&seed, other));
+            match index.positions.entry(hash(&seed, key), same, rehash) {
+                Entry::Occupied(_) => return Err(DuplicateKey),
+                Entry::Vacant(place) => place.insert(position),
+            };
         }
         Ok(index)
     }
@@ -184,14 +195,29 @@ impl Index {
     fn find(&self, pairs: &[[Term; 2]], key: &Term) -> Option<usize> {
         let is_key =
             |position: &usize| pairs.get(*position).is_some_and(|[candidate, _]| candidate == key);
-        self.positions.find(self.seed.hash_one(key), is_key).copied()
+        self.positions.find(hash(&self.seed, key), is_key).copied()
     }
 
     fn add(&mut self, pairs: &[[Term; 2]], position: usize) {
         let hash =
-            |position: &usize| pairs.get(*position).map_or(0, |[key, _]| self.seed.hash_one(key));
+            |position: &usize| pairs.get(*position).map_or(0, |[key, _]| hash(&self.seed, key));
         self.positions.insert_unique(hash(&position), position, hash);
     }
+}
+
+/// Of a key; the usual kinds go straight to their bytes, which is half of the work of `Hash`.
+fn hash(seed: &RandomState, key: &Term) -> u64 {
+    let mut hasher = seed.build_hasher();
+    match key {
+        Term::Atom(text) => hasher.write(text.as_str().as_bytes()),
+        Term::Binary(bytes) => hasher.write(bytes),
+        Term::Int(value) => hasher.write_i64(*value),
+        key => match key.as_int() {
+            Some(value) => hasher.write_i64(value),
+            None => key.hash(&mut hasher),
+        },
+    }
+    hasher.finish()
 }
 
 impl PartialEq for Map {

@@ -2,7 +2,7 @@ use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
 
-use crate::{Atom, DecodeError, Decoder, EncodeError, Limits, Term};
+use crate::{Atom, DecodeError, Decoder, EncodeError, Limits, Term, View};
 
 /// A term that is not decoded yet: the payload of a message on its way to the process that will decode it.
 ///
@@ -48,6 +48,18 @@ impl RawTerm {
         let term = if self.versioned { decoder.term_with_version()? } else { decoder.term()? };
         decoder.finish()?;
         Ok(term)
+    }
+
+    /// The term where it stands, once it is known to be one; nothing may follow it. See [`View`].
+    ///
+    /// # Errors
+    /// As [`RawTerm::decode`].
+    pub fn view(&self, limits: &Limits) -> Result<View<'_>, DecodeError> {
+        if self.versioned {
+            View::versioned(&self.bytes, &self.atoms, limits)
+        } else {
+            View::new(&self.bytes, &self.atoms, limits)
+        }
     }
 
     /// The bytes, in which tag 82 refers to the atoms of the frame's header.

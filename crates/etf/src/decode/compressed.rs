@@ -54,11 +54,11 @@ impl Decoder<'_> {
         let [_tag] = self.cursor.array()?;
         let size = self.cursor.length()?;
         if size > max_size {
-            return Err(DecodeErrorKind::Inflated { size });
+            return Err(DecodeErrorKind::Inflated { size }.into());
         }
         let mut input = self.cursor.take(self.cursor.remaining())?;
         if size > input.len().saturating_mul(MAX_RATIO) {
-            return Err(DecodeErrorKind::BadCompression);
+            return Err(DecodeErrorKind::BadCompression.into());
         }
         // One more than there should be, so that too much output is seen.
         let capacity = size.saturating_add(1);
@@ -77,7 +77,7 @@ impl Decoder<'_> {
                 TINFLStatus::HasMoreOutput if output.len() < capacity => {
                     output.resize(capacity.min(output.len().saturating_mul(2)), 0);
                 }
-                _ => return Err(DecodeErrorKind::BadCompression),
+                _ => return Err(DecodeErrorKind::BadCompression.into()),
             }
         }
         output.truncate(written);

@@ -9,8 +9,9 @@ mod open;
 #[cfg(feature = "serde")]
 mod resume;
 mod scalar;
+mod validate;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 
 use self::budget::Budget;
 pub use self::compressed::decode_compressed;
@@ -36,7 +37,8 @@ pub fn decode(bytes: &Bytes, limits: &Limits) -> Result<Term, DecodeError> {
 /// Decodes the terms of one frame, one after the other, within one budget.
 ///
 /// A binary of the input becomes a slice of it, without a copy, unless it has less than 256 bytes or a quarter of the input: then it is
-/// copied, so that a small term never keeps a large buffer alive.
+/// copied, so that a small term never keeps a large buffer alive. Many of less than 256 bytes are copied into blocks of 1 KiB
+/// that they share: [`Term::detach`] gives one that is to be kept a place of its own.
 ///
 /// ```
 /// use etf::{Atom, Decoder, Limits, term};
@@ -55,12 +57,27 @@ pub struct Decoder<'a> {
     max_depth: usize,
     /// How many header references were read so far: a term with any cannot be kept as the bytes it came in.
     header_refs: usize,
+    /// How many small binaries were copied so far, and room for the next of them.
+    copied: usize,
+    block: Option<BytesMut>,
+}
+
+/// Where a term stands.
+#[derive(Clone, Copy)]
+struct Place {
+    /// In how many others.
+    level: usize,
+    /// Of how many maps it is (in) a key.
+    keys: u8,
+    /// How many elements of others are still to come after it.
+    pending: usize,
 }
 
 /// How many of the levels may be keys of maps: a key is compared and hashed again at each of them.
-const MAX_KEYS: usize = 8;
+const MAX_KEYS: u8 = 8;
 
-type Result<T, E = DecodeErrorKind> = std::result::Result<T, E>;
+/// The kind is boxed so that all results of the many small functions fit registers.
+type Result<T, E = Box<DecodeErrorKind>> = std::result::Result<T, E>;
 
 impl<'a> Decoder<'a> {
     /// A decoder of those bytes, in which tag 82 refers to `atoms`: those of the frame's header, or none.
@@ -73,6 +90,8 @@ impl<'a> Decoder<'a> {
             budget: Budget::new(limits),
             max_depth: limits.depth.min(Limits::MAX_DEPTH),
             header_refs: 0,
+            copied: 0,
+            block: None,
         }
     }
 
@@ -91,9 +110,15 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// As [`Decoder::term`], and when there is no 131.
     pub fn term_with_version(&mut self) -> Result<Term, DecodeError> {
+        self.version()?;
+        self.term()
+    }
+
+    /// Reads the 131.
+    pub(crate) fn version(&mut self) -> Result<(), DecodeError> {
         self.cursor.mark();
         match self.cursor.u8() {
-            Ok(tag::VERSION) => self.term(),
+            Ok(tag::VERSION) => Ok(()),
             Ok(_) => Err(self.blame(DecodeErrorKind::NoVersion)),
             Err(kind) => Err(self.blame(kind)),
         }
@@ -129,9 +154,9 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    fn blame(&self, kind: DecodeErrorKind) -> DecodeError {
+    fn blame(&self, kind: impl Into<Box<DecodeErrorKind>>) -> DecodeError {
         let offset = self.cursor.marked();
-        DecodeError { kind, offset, tag: self.input.get(offset).copied() }
+        DecodeError { kind: *kind.into(), offset, tag: self.input.get(offset).copied() }
     }
 
     fn walk(&mut self) -> Result<Term> {
@@ -140,52 +165,79 @@ impl<'a> Decoder<'a> {
         if !is_container(tag) {
             return self.scalar(tag);
         }
-        if self.max_depth == 0 {
-            return Err(DecodeErrorKind::Depth);
+        self.container(tag, Place { level: 0, keys: 0, pending: 0 })
+    }
+
+    /// The term that has others inside and starts with this tag.
+    fn container(&mut self, tag: u8, place: Place) -> Result<Term> {
+        // Elements still to come in what this one stands in, each of at least one byte.
+        let mut pending = place.pending;
+        let mut open = self.begin(tag, pending)?;
+        open.keys = place.keys;
+        if place.level >= self.max_depth || open.keys > MAX_KEYS {
+            return Err(DecodeErrorKind::Depth.into());
         }
-        let mut open = self.begin(tag, 0)?;
         let mut outer: Vec<Open> = Vec::new();
-        // Elements still to come in `outer`, each of at least one byte.
-        let mut pending = 0;
+        let mut begun = self.fill(&mut open)?;
         loop {
-            if let Some(mut inner) = self.fill(&mut open, pending)? {
-                inner.keys = open.keys + usize::from(open.is_at_key());
+            if let Some(tag) = begun {
+                let mut inner = self.begin(tag, pending + open.missing)?;
+                inner.keys = open.keys + u8::from(open.is_at_key());
                 // The new one stands inside of `open` and those.
-                if outer.len() + 2 > self.max_depth || inner.keys > MAX_KEYS {
-                    return Err(DecodeErrorKind::Depth);
+                if place.level + outer.len() + 2 > self.max_depth || inner.keys > MAX_KEYS {
+                    return Err(DecodeErrorKind::Depth.into());
+                }
+                begun = self.fill(&mut inner)?;
+                // Most of them have none inside themselves, and need no place in `outer`.
+                if begun.is_none()
+                    && let Some(term) = self.close(&mut inner, pending + open.missing)?
+                {
+                    open.items.push(term);
+                    begun = self.fill(&mut open)?;
+                    continue;
                 }
                 pending += open.missing;
                 outer.push(std::mem::replace(&mut open, inner));
-                continue;
-            }
-            let Some(term) = self.close(&mut open, pending)? else { continue };
-            match outer.pop() {
-                None => return Ok(term),
-                Some(above) => {
-                    open = above;
-                    pending -= open.missing;
-                    open.items.push(term);
+                if begun.is_some() {
+                    continue;
+                }
+            } else if let Some(term) = self.close(&mut open, pending)? {
+                match outer.pop() {
+                    None => return Ok(term),
+                    Some(above) => {
+                        open = above;
+                        pending -= open.missing;
+                        open.items.push(term);
+                    }
                 }
             }
+            begun = self.fill(&mut open)?;
         }
     }
 
-    /// Reads elements until none is missing, or one has others inside: that is returned.
-    fn fill(&mut self, open: &mut Open, pending: usize) -> Result<Option<Open>> {
+    /// Reads elements until none is missing, or one has others inside: its tag is returned.
+    fn fill(&mut self, open: &mut Open) -> Result<Option<u8>> {
         while open.missing > 0 {
-            open.missing -= 1;
             self.cursor.mark();
+            open.missing -= 1;
             let term = match self.cursor.u8()? {
                 tag::SMALL_INTEGER => Term::Int(self.cursor.u8()?.into()),
                 tag::INTEGER => Term::Int(i32::from_be_bytes(self.cursor.array()?).into()),
+                tag::SMALL_ATOM_UTF8 => {
+                    let length = self.cursor.u8()?.into();
+                    Term::Atom(self.utf8_atom(length)?)
+                }
+                tag::BINARY => Term::Binary(self.binary()?),
                 tag::ATOM_CACHE_REF => Term::Atom(self.header_atom()?),
                 tag::NIL => Term::NIL,
-                tag if is_container(tag) => {
-                    return self.begin(tag, pending + open.missing).map(Some);
-                }
+                tag if is_container(tag) => return Ok(Some(tag)),
                 tag => self.scalar(tag)?,
             };
+            let integers = matches!((&term, open.kind), (Term::Int(_), Kind::List));
             open.items.push(term);
+            if integers {
+                open.missing = self.cursor.integers(open.missing, &mut open.items);
+            }
         }
         Ok(None)
     }
@@ -205,7 +257,7 @@ impl<'a> Decoder<'a> {
         };
         self.check_room(count, pending)?;
         if matches!(kind, Kind::Tuple) && count > MAX_ARITY {
-            return Err(DecodeErrorKind::Arity { arity: count });
+            return Err(DecodeErrorKind::Arity { arity: count }.into());
         }
         self.budget.elements(count)?;
         Ok(Open {
@@ -222,7 +274,7 @@ impl<'a> Decoder<'a> {
     fn check_room(&self, count: usize, pending: usize) -> Result<()> {
         match count.checked_add(pending) {
             Some(needed) if needed <= self.cursor.remaining() => Ok(()),
-            _ => Err(DecodeErrorKind::Truncated),
+            _ => Err(DecodeErrorKind::Truncated.into()),
         }
     }
 }

@@ -21,14 +21,14 @@ impl<'a> Decoder<'a> {
     pub(super) fn fun_header(&mut self) -> Result<usize> {
         // The size counts itself. OTP only checks that so many bytes are there.
         if self.cursor.length()?.saturating_sub(4) > self.cursor.remaining() {
-            return Err(DecodeErrorKind::Truncated);
+            return Err(DecodeErrorKind::Truncated.into());
         }
         let [_arity] = self.cursor.array()?;
         let _uniq: [u8; 16] = self.cursor.array()?;
         let _index = self.cursor.u32()?;
         match self.cursor.length()? {
             free @ 0..=MAX_FREE => Ok(4 + free),
-            _ => Err(DecodeErrorKind::Expected { expected: "at most 255 free variables" }),
+            _ => Err(DecodeErrorKind::Expected { expected: "at most 255 free variables" }.into()),
         }
     }
 
@@ -36,10 +36,8 @@ impl<'a> Decoder<'a> {
     pub(super) fn record_header(&mut self) -> Result<usize> {
         let fields = self.cursor.length()?;
         let _flags = self.cursor.u8()?;
-        fields
-            .checked_mul(2)
-            .and_then(|count| count.checked_add(2))
-            .ok_or(DecodeErrorKind::Truncated)
+        let count = fields.checked_mul(2).and_then(|count| count.checked_add(2));
+        Ok(count.ok_or(DecodeErrorKind::Truncated)?)
     }
 
     /// The bytes of a fun that any other frame can carry. Its size may be wrong in the input: OTP reads over that.
@@ -104,7 +102,7 @@ impl<'a> Decoder<'a> {
 
     fn refuse<T>(&mut self, open: &Open, kind: DecodeErrorKind) -> Result<T> {
         self.cursor.mark_at(open.start);
-        Err(kind)
+        Err(kind.into())
     }
 }
 

@@ -13,7 +13,7 @@ pub(super) struct Open {
     /// How many header references had been read before.
     pub(super) header_refs: usize,
     /// Of how many maps it is (in) a key.
-    pub(super) keys: usize,
+    pub(super) keys: u8,
 }
 
 #[derive(Clone, Copy)]
@@ -40,7 +40,15 @@ impl Open {
 
 impl Decoder<'_> {
     /// Makes the term of a container that has its elements, or `None` when it turns out that more are to come.
+    #[inline]
     pub(super) fn close(&mut self, open: &mut Open, pending: usize) -> Result<Option<Term>> {
+        if matches!(open.kind, Kind::Tuple) {
+            return Ok(Some(Term::Tuple(std::mem::take(&mut open.items))));
+        }
+        self.close_other(open, pending)
+    }
+
+    fn close_other(&mut self, open: &mut Open, pending: usize) -> Result<Option<Term>> {
         if matches!(open.kind, Kind::List) && !self.tail(open, pending)? {
             return Ok(None);
         }

@@ -1,6 +1,6 @@
 //! Terms that have no others inside, or only a fixed few small ones.
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use num_bigint::{BigInt, Sign};
 
 use super::{DecodeErrorKind, Decoder, Result};
@@ -12,6 +12,12 @@ const SMALL_BINARY: usize = 256;
 
 /// Binaries of less than this part of the input are copied out of it.
 const SMALL_FRACTION: usize = 4;
+
+/// So many small binaries of one input are copied each by itself.
+const ALONE: usize = 4;
+
+/// The others share blocks of this size, which is as much as a small binary may keep alive.
+const BLOCK: usize = 1024;
 
 impl Decoder<'_> {
     pub(super) fn scalar(&mut self, tag: u8) -> Result<Term> {
@@ -30,11 +36,7 @@ impl Decoder<'_> {
             tag::FLOAT => Term::Float(float_text(self.cursor.take(31)?)?),
             tag::NIL => Term::NIL,
             tag::STRING => self.string()?,
-            tag::BINARY => {
-                let length = self.cursor.length()?;
-                let data = self.cursor.take(length)?;
-                Term::Binary(self.keep(data)?)
-            }
+            tag::BINARY => Term::Binary(self.binary()?),
             tag::BIT_BINARY => self.bit_binary()?,
             tag::NEW_PID => {
                 let (node, id, serial) = (self.atom()?, self.cursor.u32()?, self.cursor.u32()?);
@@ -72,14 +74,14 @@ impl Decoder<'_> {
             tag::REFERENCE => {
                 let (node, word) = (self.atom()?, self.cursor.u32()?);
                 self.budget.allocation(Reference::HEAP_SIZE)?;
-                Term::Reference(Reference::new(node, self.cursor.u8()?.into(), &[word])?)
+                Term::Reference(reference(node, self.cursor.u8()?.into(), &[word])?)
             }
             tag::EXPORT => self.export()?,
-            tag::COMPRESSED => return Err(DecodeErrorKind::Compressed),
-            tag::LOCAL => return Err(DecodeErrorKind::Local),
+            tag::COMPRESSED => return Err(DecodeErrorKind::Compressed.into()),
+            tag::LOCAL => return Err(DecodeErrorKind::Local.into()),
             _ => match self.atom_of(tag)? {
                 Some(atom) => Term::Atom(atom),
-                None => return Err(DecodeErrorKind::UnknownTag),
+                None => return Err(DecodeErrorKind::UnknownTag.into()),
             },
         })
     }
@@ -96,7 +98,7 @@ impl Decoder<'_> {
     pub(super) fn atom(&mut self) -> Result<Atom> {
         self.cursor.mark();
         let tag = self.cursor.u8()?;
-        self.atom_of(tag)?.ok_or(DecodeErrorKind::Expected { expected: "an atom" })
+        Ok(self.atom_of(tag)?.ok_or(DecodeErrorKind::Expected { expected: "an atom" })?)
     }
 
     /// The atom that starts with this tag, or `None` if none does.
@@ -107,23 +109,44 @@ impl Decoder<'_> {
             tag::ATOM_UTF8 | tag::ATOM => self.cursor.u16()?.into(),
             _ => return Ok(None),
         };
+        if matches!(tag, tag::ATOM | tag::SMALL_ATOM) {
+            let text = self.cursor.take(length)?;
+            let text: String = text.iter().map(|byte| char::from(*byte)).collect();
+            return self.keep_atom(&text).map(Some);
+        }
+        self.utf8_atom(length).map(Some)
+    }
+
+    /// An atom of that many bytes of UTF-8.
+    #[inline]
+    pub(super) fn utf8_atom(&mut self, length: usize) -> Result<Atom> {
         let text = self.cursor.take(length)?;
-        let atom = if matches!(tag, tag::ATOM | tag::SMALL_ATOM) {
-            Atom::new(text.iter().map(|byte| char::from(*byte)).collect::<String>())?
-        } else {
-            Atom::new(std::str::from_utf8(text).map_err(|_| DecodeErrorKind::AtomEncoding)?)?
-        };
+        let text = std::str::from_utf8(text).map_err(|_| DecodeErrorKind::AtomEncoding)?;
+        self.keep_atom(text)
+    }
+
+    #[inline]
+    pub(super) fn keep_atom(&mut self, text: &str) -> Result<Atom> {
+        let atom = Atom::new(text).map_err(DecodeErrorKind::from)?;
         match atom.heap_size() {
             0 => {}
             bytes => self.budget.allocation(bytes)?,
         }
-        Ok(Some(atom))
+        Ok(atom)
+    }
+
+    #[inline]
+    pub(super) fn binary(&mut self) -> Result<Bytes> {
+        let length = self.cursor.length()?;
+        let data = self.cursor.take(length)?;
+        self.keep(data)
     }
 
     pub(super) fn header_atom(&mut self) -> Result<Atom> {
         let index = self.cursor.u8()?;
         self.header_refs += 1;
-        self.atoms.get(usize::from(index)).cloned().ok_or(DecodeErrorKind::NoSuchAtom { index })
+        let atom = self.atoms.get(usize::from(index)).cloned();
+        Ok(atom.ok_or(DecodeErrorKind::NoSuchAtom { index })?)
     }
 
     /// An integer of that many bytes, least significant first. Leading zeros are allowed, and so is `-0`.
@@ -136,7 +159,7 @@ impl Decoder<'_> {
         if let Some(low) = low.get_mut(..significant) {
             low.copy_from_slice(digits);
         } else if significant > MAX_INTEGER {
-            return Err(DecodeErrorKind::Integer);
+            return Err(DecodeErrorKind::Integer.into());
         } else {
             self.budget.allocation(significant)?;
             return Ok(Term::from(BigInt::from_bytes_le(sign(negative), digits)));
@@ -162,7 +185,7 @@ impl Decoder<'_> {
                 Term::Binary(self.keep(data)?)
             }
             (1.., 1..=7) => Term::BitBinary(BitBinary::from_wire(self.keep(wire)?)),
-            _ => return Err(DecodeErrorKind::Bits),
+            _ => return Err(DecodeErrorKind::Bits.into()),
         })
     }
 
@@ -176,11 +199,11 @@ impl Decoder<'_> {
         let mut words = [0; Reference::MAX_WORDS];
         let count = usize::from(count);
         let wrong = crate::ReferenceError::Words { words: count };
-        let words = words.get_mut(..count).ok_or(wrong)?;
+        let words = words.get_mut(..count).ok_or(DecodeErrorKind::Reference(wrong))?;
         for word in words.iter_mut() {
             *word = self.cursor.u32()?;
         }
-        Ok(Term::Reference(Reference::new(node, creation, words)?))
+        Ok(Term::Reference(reference(node, creation, words)?))
     }
 
     fn export(&mut self) -> Result<Term> {
@@ -189,10 +212,10 @@ impl Decoder<'_> {
         let arity = match self.cursor.u8()? {
             tag::SMALL_INTEGER => self.cursor.u8()?.into(),
             tag::INTEGER => self.cursor.u32()?,
-            _ => return Err(DecodeErrorKind::Expected { expected: "an arity" }),
+            _ => return Err(DecodeErrorKind::Expected { expected: "an arity" }.into()),
         };
         if arity > i32::MAX.unsigned_abs() {
-            return Err(DecodeErrorKind::Expected { expected: "an arity" });
+            return Err(DecodeErrorKind::Expected { expected: "an arity" }.into());
         }
         let export = Export::new(&module, &function, arity);
         self.budget.allocation(export.as_bytes().len())?;
@@ -200,14 +223,46 @@ impl Decoder<'_> {
     }
 
     /// Bytes of the input: a slice of it, or a copy when it would keep much more alive than it needs.
+    #[inline]
     pub(super) fn keep(&mut self, part: &[u8]) -> Result<Bytes> {
-        if part.len() < SMALL_BINARY || part.len() < self.input.len() / SMALL_FRACTION {
+        if part.len() < SMALL_BINARY {
+            self.copy_small(part)
+        } else if self.is_copied(part.len()) {
             self.budget.allocation(part.len())?;
             Ok(Bytes::copy_from_slice(part))
         } else {
             Ok(self.input.slice_ref(part))
         }
     }
+
+    /// Whether a binary of that length is not a slice of the input.
+    pub(super) fn is_copied(&self, length: usize) -> bool {
+        length < SMALL_BINARY || length < self.input.len() / SMALL_FRACTION
+    }
+
+    /// Where there are many, allocating is most of the work of reading them, so they share blocks.
+    fn copy_small(&mut self, part: &[u8]) -> Result<Bytes> {
+        // As if each had a place of its own: that is more than the blocks take, but for a part of the last one.
+        self.budget.allocation(part.len())?;
+        self.copied += 1;
+        if self.copied <= ALONE || part.is_empty() {
+            return Ok(Bytes::copy_from_slice(part));
+        }
+        let block = match &mut self.block {
+            Some(block) if block.capacity() >= part.len() => block,
+            block => {
+                // No more than can still come.
+                let size = BLOCK.min(part.len() + self.cursor.remaining());
+                block.insert(BytesMut::with_capacity(size))
+            }
+        };
+        block.extend_from_slice(part);
+        Ok(block.split().freeze())
+    }
+}
+
+fn reference(node: Atom, creation: u32, words: &[u32]) -> Result<Reference> {
+    Ok(Reference::new(node, creation, words).map_err(DecodeErrorKind::from)?)
 }
 
 fn sign(negative: bool) -> Sign {
@@ -215,7 +270,7 @@ fn sign(negative: bool) -> Sign {
 }
 
 fn finite(value: f64) -> Result<f64> {
-    if value.is_finite() { Ok(value) } else { Err(DecodeErrorKind::Float) }
+    if value.is_finite() { Ok(value) } else { Err(DecodeErrorKind::Float.into()) }
 }
 
 /// The old form (FLOAT_EXT): what C's `"%.20e"` prints, padded with zero bytes to 31.

@@ -235,8 +235,3 @@ impl RawTerm {
         Deserializer::new(self.as_bytes(), self.atoms(), limits).whole(self.is_versioned())
     }
 }
-
-impl Limits {
-    /// For what is in memory already.
-    const UNBOUNDED: Self = Self { depth: usize::MAX, elements: usize::MAX, memory: usize::MAX };
-}

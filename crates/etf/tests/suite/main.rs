@@ -8,3 +8,5 @@ mod properties;
 mod support;
 #[cfg(test)]
 mod vectors;
+#[cfg(test)]
+mod view;

@@ -1,0 +1,151 @@
+//! The elements of a view.
+
+use super::{Frame, Part, View};
+use crate::view::skip::length;
+use crate::{Term, tag};
+
+/// The elements of a tuple or list, in order.
+///
+/// ```
+/// use etf::{Limits, RawTerm, term};
+/// let raw = RawTerm::encode(&term!([1, 2, 3 | end])).unwrap();
+/// let mut elements = raw.view(&Limits::default()).unwrap().as_list().unwrap();
+/// assert_eq!(elements.by_ref().filter_map(etf::View::as_int).sum::<i64>(), 6);
+/// assert!(elements.tail().unwrap().is_atom("end"));
+/// ```
+#[derive(Debug, Clone)]
+pub struct Elements<'a> {
+    /// Elements that stand in `wire`; after the last of a list, its tail.
+    missing: usize,
+    wire: &'a [u8],
+    /// Elements that are bytes, before those.
+    bytes: &'a [u8],
+    is_list: bool,
+    frame: Frame<'a>,
+}
+
+impl<'a> Elements<'a> {
+    #[inline]
+    pub(super) const fn tuple(arity: usize, wire: &'a [u8], frame: Frame<'a>) -> Self {
+        Self { missing: arity, wire, bytes: &[], is_list: false, frame }
+    }
+
+    /// `None` where no list starts.
+    #[inline]
+    pub(super) fn list(wire: &'a [u8], frame: Frame<'a>) -> Option<Self> {
+        if !matches!(wire, [tag::NIL | tag::STRING | tag::LIST, ..]) {
+            return None;
+        }
+        // What a list of no elements is followed by.
+        let mut elements = Self { missing: 0, wire, bytes: &[], is_list: true, frame };
+        elements.go_on();
+        Some(elements)
+    }
+
+    /// How many are left: all of a tuple; of a list those up to where it goes on in its tail, which few lists do.
+    #[inline]
+    pub(super) const fn len(&self) -> usize {
+        self.missing + self.bytes.len()
+    }
+
+    /// What stands after the bar of an improper list; `None` for other lists and for tuples.
+    ///
+    /// Passes over the elements that are left.
+    #[must_use]
+    pub fn tail(mut self) -> Option<View<'a>> {
+        self.by_ref().for_each(drop);
+        match self.wire {
+            _ if !self.is_list => None,
+            [] | [tag::NIL, ..] => None,
+            wire => Some(View::at(wire, self.frame)),
+        }
+    }
+
+    /// A tail that is a list itself continues this one.
+    #[inline]
+    fn go_on(&mut self) {
+        while self.missing == 0 && self.bytes.is_empty() {
+            match self.wire {
+                [tag::LIST, rest @ ..] => {
+                    self.missing = length(rest).unwrap_or_default();
+                    self.wire = rest.get(4..).unwrap_or_default();
+                }
+                [tag::STRING, a, b, rest @ ..] => {
+                    let length = usize::from(u16::from_be_bytes([*a, *b]));
+                    self.bytes = rest.get(..length).unwrap_or_default();
+                    self.wire = &[];
+                }
+                _ => return,
+            }
+        }
+    }
+}
+
+impl<'a> Iterator for Elements<'a> {
+    type Item = View<'a>;
+
+    #[inline]
+    fn next(&mut self) -> Option<View<'a>> {
+        if self.missing > 0 {
+            self.missing -= 1;
+            let element = View::at(self.wire, self.frame);
+            self.wire = element.rest();
+            if self.missing == 0 && self.is_list {
+                self.go_on();
+            }
+            return Some(element);
+        }
+        let (byte, rest) = self.bytes.split_first()?;
+        self.bytes = rest;
+        Some(View { part: Part::Byte(*byte), frame: self.frame })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (self.len(), (!self.is_list).then_some(self.missing))
+    }
+}
+
+/// A map where it stands: in the order of the wire, looked up by reading over it.
+#[derive(Debug, Clone, Copy)]
+pub struct MapView<'a> {
+    pairs: usize,
+    wire: &'a [u8],
+    frame: Frame<'a>,
+}
+
+impl<'a> MapView<'a> {
+    #[inline]
+    pub(super) const fn new(pairs: usize, wire: &'a [u8], frame: Frame<'a>) -> Self {
+        Self { pairs, wire, frame }
+    }
+
+    /// The number of keys.
+    #[must_use]
+    pub const fn len(self) -> usize {
+        self.pairs
+    }
+
+    /// Whether there is no key.
+    #[must_use]
+    pub const fn is_empty(self) -> bool {
+        self.pairs == 0
+    }
+
+    /// Keys and values, in order.
+    pub fn iter(self) -> impl Iterator<Item = (View<'a>, View<'a>)> {
+        let mut elements = Elements::tuple(2 * self.pairs, self.wire, self.frame);
+        std::iter::from_fn(move || Some((elements.next()?, elements.next()?)))
+    }
+
+    /// The value of a key, told from others as by Erlang's `=:=`.
+    #[must_use]
+    pub fn get(self, key: &Term) -> Option<View<'a>> {
+        self.iter().find(|(candidate, _)| candidate == key).map(|(_, value)| value)
+    }
+
+    /// The value of an atom key, the usual kind.
+    #[must_use]
+    pub fn get_atom(self, key: &str) -> Option<View<'a>> {
+        self.iter().find(|(candidate, _)| candidate.is_atom(key)).map(|(_, value)| value)
+    }
+}

@@ -1,0 +1,229 @@
+//! A view accepts what the decoder accepts, refuses the rest with the same error, and shows the same term.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use etf::{Atom, Decoder, Limits, RawTerm, Term, View, decode, encode, term};
+use proptest::prelude::*;
+use proptest::sample::Index;
+
+use crate::support::changes::{change, changed};
+use crate::support::terms::{any_term, atom};
+use crate::support::vectors::{Vector, vectors};
+
+static VECTORS: LazyLock<Vec<Vector>> = LazyLock::new(vectors);
+
+/// Reads the bytes both ways.
+fn check(bytes: &Bytes, limits: &Limits) {
+    match (decode(bytes, limits), View::versioned(bytes, &[], limits)) {
+        (Ok(term), Ok(view)) => assert_shows(view, &term),
+        (Err(error), Err(other)) => assert_eq!(error, other, "{bytes:?}"),
+        (term, view) => panic!("decoded {term:?}, viewed {view:?}: {bytes:?}"),
+    }
+}
+
+/// Asks the view for everything that it can say.
+fn assert_shows(view: View<'_>, term: &Term) {
+    assert_eq!(view.to_term(), *term);
+    assert_parts(view, term, 0);
+}
+
+/// As many levels as the stack of a test has room for.
+fn assert_parts(view: View<'_>, term: &Term, level: usize) {
+    assert!(view == *term);
+    assert_scalars(view, term);
+    if level < 100 {
+        assert_elements(view, term, level + 1);
+    }
+}
+
+fn assert_scalars(view: View<'_>, term: &Term) {
+    assert_eq!(view.as_atom().as_deref(), term.as_atom().map(Atom::as_str));
+    assert_eq!(view.as_bool(), term.as_bool());
+    assert_eq!(view.as_int(), term.as_int());
+    assert_eq!(view.as_u64(), term.as_u64());
+    assert_eq!(view.as_float().map(f64::to_bits), term.as_float().map(f64::to_bits));
+    assert_eq!(view.as_binary(), term.as_binary().map(AsRef::as_ref));
+    assert_eq!(view.as_str(), term.as_str());
+    assert_eq!(view.as_pid().as_ref(), term.as_pid());
+    assert_eq!(view.as_reference().as_ref(), term.as_reference());
+    assert_eq!(view.as_tuple().is_some(), term.as_tuple().is_some());
+    assert_eq!(view.as_map().is_some(), term.as_map().is_some());
+    let is_list = matches!(term, Term::List(_) | Term::ImproperList(_));
+    assert_eq!(view.as_list().is_some(), is_list);
+    if let Some(atom) = term.as_atom() {
+        assert!(view.is_atom(atom.as_str()));
+    } else {
+        assert!(!view.is_atom("") && !view.is_atom("a"));
+    }
+}
+
+fn assert_elements(view: View<'_>, term: &Term, level: usize) {
+    match term {
+        Term::Tuple(items) => {
+            let elements = view.as_tuple().unwrap();
+            assert_eq!(elements.size_hint(), (items.len(), Some(items.len())));
+            assert!(elements.clone().tail().is_none());
+            assert_each(elements, items, level);
+            assert_eq!(view.tuple::<2>().is_some(), items.len() == 2);
+        }
+        Term::List(items) => {
+            let elements = view.as_list().unwrap();
+            assert!(elements.clone().tail().is_none());
+            assert_each(elements, items, level);
+        }
+        Term::ImproperList(list) => {
+            let elements = view.as_list().unwrap();
+            assert_parts(elements.clone().tail().unwrap(), list.tail(), level);
+            assert_each(elements, list.items(), level);
+        }
+        Term::Map(map) => {
+            let shown = view.as_map().unwrap();
+            assert_eq!((shown.len(), shown.is_empty()), (map.len(), map.is_empty()));
+            assert_eq!(shown.iter().count(), map.len());
+            for ((key, value), (expected_key, expected)) in shown.iter().zip(map.iter()) {
+                assert_parts(key, expected_key, level);
+                assert_parts(value, expected, level);
+                assert!(shown.get(expected_key).unwrap() == *expected);
+            }
+            if let Some((Term::Atom(key), value)) = map.iter().next_back() {
+                assert!(shown.get_atom(key.as_str()).unwrap() == *value);
+            }
+            assert!(shown.get(&term!({no, such, key, -1.25})).is_none());
+        }
+        _ => {}
+    }
+}
+
+fn assert_each<'a>(elements: impl Iterator<Item = View<'a>>, items: &[Term], level: usize) {
+    let shown: Vec<View<'_>> = elements.collect();
+    assert_eq!(shown.len(), items.len());
+    shown.into_iter().zip(items).for_each(|(view, item)| assert_parts(view, item, level));
+}
+
+#[test]
+fn all_that_otp_wrote_is_shown() {
+    for vector in VECTORS.iter() {
+        check(&vector.bytes, &Limits::default());
+        check(&vector.canonical, &Limits::default());
+    }
+}
+
+#[test]
+fn rare_forms_are_shown() {
+    for bytes in [
+        // Lists that go on in their tails, of no elements, of bytes, improper.
+        &[108, 0, 0, 0, 1, 97, 1, 108, 0, 0, 0, 1, 97, 2, 107, 0, 1, 3][..],
+        &[108, 0, 0, 0, 1, 97, 1, 107, 0, 0],
+        &[108, 0, 0, 0, 0, 97, 2],
+        &[108, 0, 0, 0, 0, 108, 0, 0, 0, 0, 106],
+        &[108, 0, 0, 0, 1, 97, 1, 108, 0, 0, 0, 0, 97, 2],
+        &[107, 0, 0],
+        &[104, 2, 107, 0, 2, 1, 2, 106],
+        // Keys that are one in two forms, and keys that are not.
+        &[116, 0, 0, 0, 2, 97, 1, 106, 98, 0, 0, 0, 1, 106],
+        &[116, 0, 0, 0, 2, 97, 1, 106, 110, 1, 0, 1, 106],
+        &[116, 0, 0, 0, 2, 97, 1, 106, 110, 1, 1, 1, 106],
+        &[116, 0, 0, 0, 2, 115, 1, 97, 106, 119, 1, 97, 106],
+        &[116, 0, 0, 0, 2, 119, 1, 97, 106, 109, 0, 0, 0, 1, 97, 106],
+        &[116, 0, 0, 0, 2, 107, 0, 1, 7, 106, 108, 0, 0, 0, 1, 97, 7, 106, 106],
+        // Latin-1, bitstrings of whole bytes.
+        &[104, 2, 115, 1, 0xe9, 100, 0, 2, 97, 0xe9],
+        &[104, 2, 77, 0, 0, 0, 2, 8, 1, 2, 77, 0, 0, 0, 0, 0],
+    ] {
+        check(&[&[131], bytes].concat().into(), &Limits::default());
+    }
+}
+
+#[test]
+fn many_keys_are_told_apart() {
+    for count in [31_u16, 32, 33, 1000] {
+        for again in [None, Some(0), Some(count - 1)] {
+            let keys: Vec<u16> = (0..count).chain(again).collect();
+            let pairs =
+                keys.iter().flat_map(|key| [&[98, 0, 0][..], &key.to_be_bytes(), &[106]].concat());
+            let size = u16::try_from(keys.len()).unwrap().to_be_bytes();
+            let bytes = [&[131, 116, 0, 0], &size[..], &pairs.collect::<Vec<_>>()].concat().into();
+            check(&bytes, &Limits::default());
+            assert_eq!(View::versioned(&bytes, &[], &Limits::default()).is_ok(), again.is_none());
+        }
+    }
+}
+
+#[test]
+fn a_view_goes_as_deep_as_the_decoder() {
+    for levels in [1, 5, 6, 7, 8, 511, 512, 513] {
+        for (open, close) in [
+            (&[104, 1][..], &[][..]),
+            (&[108, 0, 0, 0, 1], &[106]),
+            (&[116, 0, 0, 0, 1, 97, 1], &[]),
+            (&[116, 0, 0, 0, 2, 97, 1, 97, 1, 97, 2], &[]),
+        ] {
+            let (open, close) = (open.repeat(levels), close.repeat(levels));
+            let bytes = [&[131], open.as_slice(), &[106], &close].concat().into();
+            let view = View::versioned(&bytes, &[], &Limits::default());
+            assert_eq!(view.is_ok(), levels <= 512);
+            assert_eq!(view.err(), decode(&bytes, &Limits::default()).err());
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn what_is_encoded_is_shown(term in any_term()) {
+        let raw = RawTerm::encode(&term).unwrap();
+        assert_shows(raw.view(&Limits::default()).unwrap(), &term);
+    }
+
+    #[test]
+    fn what_is_cut_or_changed_is_the_same_term_or_the_same_error(
+        term in any_term(),
+        changes in prop::collection::vec(change(), 1..4),
+    ) {
+        check(&changed(&encode(&term).unwrap().into_bytes(), &changes), &Limits::default());
+    }
+
+    #[test]
+    fn what_otp_wrote_and_is_changed_is_the_same_term_or_the_same_error(
+        vector in any::<Index>(),
+        changes in prop::collection::vec(change(), 1..6),
+    ) {
+        check(&changed(&vector.get(&VECTORS).bytes, &changes), &Limits::default());
+    }
+
+    #[test]
+    fn any_tags_are_the_same_term_or_the_same_error(
+        bytes in prop::collection::vec(prop_oneof![0..4_u8, 67..=121_u8], 1..200),
+    ) {
+        check(&[&[131], bytes.as_slice()].concat().into(), &Limits::default());
+    }
+
+    #[test]
+    fn the_limits_are_the_same(
+        term in any_term(),
+        depth in 0..6_usize,
+        elements in 0..200_usize,
+        memory in 0..20_000_usize,
+    ) {
+        let limits = Limits::default().with_depth(depth).with_elements(elements).with_memory(memory);
+        check(&encode(&term).unwrap().into_bytes(), &limits);
+    }
+
+    #[test]
+    fn atoms_of_the_header_are_resolved(
+        atoms in prop::collection::vec(atom(), 1..20),
+        indices in prop::collection::vec(0..22_u8, 1..40),
+    ) {
+        let mut bytes = vec![116];
+        bytes.extend(u32::try_from(indices.len()).unwrap().to_be_bytes());
+        bytes.extend(indices.iter().flat_map(|index| [82, *index, 88, 82, *index, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3]));
+        let bytes = bytes.into();
+        let limits = Limits::default();
+        let decoded = Decoder::new(&bytes, &atoms, &limits).term();
+        match (decoded, View::new(&bytes, &atoms, &limits)) {
+            (Ok(term), Ok(view)) => assert_shows(view, &term),
+            (Err(error), Err(other)) => prop_assert_eq!(error, other),
+            (term, view) => panic!("decoded {term:?}, viewed {view:?}"),
+        }
+    }
+}
