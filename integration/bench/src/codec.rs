@@ -1,7 +1,7 @@
 //! The codec beside eetf and erltf.
 
 use bytes::Bytes;
-use etf::{Limits, Term};
+use etf::{Limits, Term, View};
 
 use crate::contest::Contender;
 use crate::payload::Payload;
@@ -13,6 +13,32 @@ pub fn decoders(payload: &Payload) -> Vec<Contender<'_>> {
         Contender::new("eetf", || decode_eetf(&payload.bytes)),
         Contender::new("erltf", || erltf::decode(&payload.bytes).unwrap()),
     ]
+}
+
+/// Who visits every element of it without making a term, ours first, beside eetf, which has to make one.
+pub fn walkers(payload: &Payload) -> Vec<Contender<'_>> {
+    vec![
+        Contender::new("ours", || {
+            let limits = Limits::default();
+            visit(View::versioned(&payload.bytes, &[], &limits).unwrap())
+        }),
+        Contender::new("eetf", || decode_eetf(&payload.bytes)),
+    ]
+}
+
+/// Takes every value and adds something of it up.
+fn visit(view: View<'_>) -> u64 {
+    if let Some(value) = view.as_int() {
+        value.unsigned_abs()
+    } else if let Some(bytes) = view.as_binary() {
+        bytes.len() as u64
+    } else if let Some(elements) = view.as_tuple().or_else(|| view.as_list()) {
+        elements.map(visit).sum()
+    } else if let Some(map) = view.as_map() {
+        map.iter().map(|(key, value)| visit(key) + visit(value)).sum()
+    } else {
+        view.as_atom().map_or(0, |text| text.len() as u64)
+    }
 }
 
 /// Who writes it, ours first.

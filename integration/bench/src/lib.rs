@@ -5,3 +5,4 @@ pub mod beam;
 pub mod codec;
 pub mod contest;
 pub mod payload;
+pub mod serde;

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use bench::beam::Beam;
 use bench::contest::medians;
-use bench::{codec, payload};
+use bench::{codec, payload, serde};
 use serde_json::{Value, json};
 
 fn main() -> Result<()> {
@@ -25,6 +25,24 @@ fn main() -> Result<()> {
     // The binary is another matter: we do not copy it.
     rows.push(mean("decode, geometric mean of the first four", &ratios[..4], 2.0));
     rows.extend(against_beam);
+
+    for payload in &payloads {
+        let figures = medians(codec::walkers(payload))?;
+        let [(_, ours), (peer, theirs)] = figures[..] else { continue };
+        rows.push(row(
+            format!("walk through a view of {}, µs", payload.name),
+            ours,
+            peer,
+            theirs,
+            5.0,
+        ));
+    }
+
+    for (what, contenders) in serde::contests() {
+        let figures = medians(contenders)?;
+        let [(_, ours), (peer, theirs)] = figures[..] else { continue };
+        rows.push(row(format!("{what}, µs"), ours, peer, theirs, 3.0));
+    }
 
     let mut ratios = Vec::new();
     for payload in &payloads {
