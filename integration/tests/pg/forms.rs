@@ -51,8 +51,7 @@ async fn every_form_that_we_send_is_taken() -> Result<()> {
         mesh.at_rest(102).await?;
         mesh.node.disconnect(&mesh.name(0)?);
         mesh.beams[0].sees(mesh.node.name().as_str(), false, integration::SOON).await?;
-        mesh.node.connect(&mesh.name(0)?).await?;
-        mesh.at_rest(102).await?;
+        mesh.healed(102).await?;
         // The scope's end.
         scope.stop();
         for beam in &mesh.beams {

@@ -35,18 +35,20 @@ pub(crate) fn seen_by_rust(scope: &PgScope) -> String {
 
 /// Waits until all see the same, with so many memberships; gives what they see.
 pub(crate) async fn at_rest(scope: &PgScope, beams: &[&Beam], count: usize) -> Result<String> {
+    eventually(SOON, "all to see the same members", async || same(scope, beams, count).await).await
+}
+
+/// What all see, if that is the same, with so many memberships.
+async fn same(scope: &PgScope, beams: &[&Beam], count: usize) -> Result<String> {
     let name = Term::Atom(scope.name().clone()).to_string();
-    eventually(SOON, "all to see the same members", async || {
-        let ours = seen_by_rust(scope);
-        let is = ours.split('|').filter(|line| !line.is_empty()).count();
-        ensure!(is == count, "Rust sees {is} memberships, not {count}: {ours:.1000}");
-        for beam in beams {
-            let theirs = seen_by(beam, &name).await?;
-            ensure!(theirs == ours, "{} sees {theirs:.1000}\nRust sees {ours:.1000}", beam.name());
-        }
-        Ok(ours)
-    })
-    .await
+    let ours = seen_by_rust(scope);
+    let is = ours.split('|').filter(|line| !line.is_empty()).count();
+    ensure!(is == count, "Rust sees {is} memberships, not {count}: {ours:.1000}");
+    for beam in beams {
+        let theirs = seen_by(beam, &name).await?;
+        ensure!(theirs == ours, "{} sees {theirs:.1000}\nRust sees {ours:.1000}", beam.name());
+    }
+    Ok(ours)
 }
 
 /// A Rust node with scopes, connected to BEAM nodes that run them too.
@@ -83,6 +85,21 @@ impl Mesh {
 
     pub(crate) async fn at_rest(&self, count: usize) -> Result<String> {
         at_rest(&self.scope, &self.beams(), count).await
+    }
+
+    /// As [`Mesh::at_rest`], of a mesh in which a link was cut. Among visible nodes `global` then cuts others of its own
+    /// accord (`prevent_overlapping_partitions`), so all are made anew until they stay.
+    pub(crate) async fn healed(&self, count: usize) -> Result<String> {
+        eventually(SOON, "the mesh to be whole", async || {
+            for beam in &self.beams {
+                self.node.connect(&name_of(beam)?).await?;
+                for other in self.beams.iter().filter(|other| other.name() != beam.name()) {
+                    connect(beam, other).await?;
+                }
+            }
+            same(&self.scope, &self.beams(), count).await
+        })
+        .await
     }
 
     pub(crate) fn name(&self, beam: usize) -> Result<NodeName> {

@@ -88,7 +88,7 @@ async fn a_link_that_goes_and_comes_leaves_nothing_wrong() -> Result<()> {
             eventually(SOON, "the link", async || mesh.node.connect(&name).await).await?;
             mesh.scope.leave(&term!(h), stays.pid()).await?;
         }
-        mesh.at_rest(2).await?;
+        mesh.healed(2).await?;
         assert_eq!(mesh.scopes().await?, scopes, "no scope crashed");
         assert_eq!(mesh.scope.counts().peers, 2);
     }
