@@ -16,27 +16,30 @@ fn group(number: u32) -> Term {
 }
 
 /// What a scope of OTP 23 to 28 keeps of another one, and where it ends (`pg.erl`).
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Otp {
-    groups: Option<BTreeMap<String, Vec<Pid>>>,
+    groups: BTreeMap<String, Vec<Pid>>,
 }
 
 impl Otp {
+    /// One that knows us: when a link comes up it is sent a `discover`, and whatever it hears of us from then on counts.
+    fn asked() -> Self {
+        Self { groups: BTreeMap::new() }
+    }
+
     fn take(&mut self, message: &Term) {
         let (_, message) = Message::parse(message.clone()).expect("a message that OTP takes");
         match message {
-            Message::Discover => drop(self.groups.get_or_insert_default()),
+            Message::Discover => {}
             Message::Sync(groups) => {
                 let groups = groups.into_iter().map(|(group, pids)| (group.to_string(), pids));
-                self.groups = Some(groups.collect());
+                self.groups = groups.collect();
             }
             Message::Join((group, pids)) => {
-                // Of one that is not known it is passed over.
-                let Some(groups) = &mut self.groups else { return };
-                groups.entry(group.to_string()).or_default().extend(pids);
+                self.groups.entry(group.to_string()).or_default().extend(pids);
             }
             Message::Leave(pids, left) => {
-                let Some(groups) = &mut self.groups else { return };
+                let groups = &mut self.groups;
                 for group in left {
                     let members = groups.get_mut(&group.to_string()).expect("the scope ends here");
                     for pid in &pids {
@@ -51,7 +54,7 @@ impl Otp {
     }
 
     fn seen(&self) -> BTreeMap<String, Vec<Pid>> {
-        let mut seen = self.groups.clone().unwrap_or_default();
+        let mut seen = self.groups.clone();
         seen.values_mut().for_each(|pids| pids.sort());
         seen
     }
@@ -106,7 +109,7 @@ proptest! {
     fn otp_is_told_the_truth_and_lives(steps in prop::collection::vec(step(), 0..60)) {
         let them = pid("otp@h", 1);
         let mut us = Membership::new(pid("rust@h", 1));
-        let mut otp = Otp::default();
+        let mut otp = Otp::asked();
         let own = |pids: Vec<u32>| pids.into_iter().map(|id| pid("rust@h", id + 1)).collect::<Vec<_>>();
         for step in steps {
             let actions = match step {
@@ -117,7 +120,7 @@ proptest! {
                 Step::Discover => us.take(&them, Message::Discover),
                 Step::Sync => us.take(&them, Message::Sync(Vec::new())),
                 Step::Lost => {
-                    otp = Otp::default();
+                    otp = Otp::asked();
                     us.lost(&them)
                 }
             };
