@@ -237,10 +237,11 @@ impl Machine {
         &mut self,
         node: &Atom,
         ops: Vec<Op>,
-        known: Vec<KnownNode>,
+        mut known: Vec<KnownNode>,
         external: Vec<External>,
         tag: &Term,
     ) {
+        known.truncate(MOST_NODES);
         let Some(session) = self.current(node, tag) else { return };
         match session.ops {
             Ops::Ours(_) => self.resolved(node, ops, known, &external),

@@ -26,6 +26,8 @@ const UP: &str = "$node_up";
 const DOWN: &str = "$node_down";
 /// How many nodes that others know are dialled at one time.
 const DIALS: usize = 64;
+/// How many monitors and calls may wait for a connection: of more, the node counts as not there.
+const MOST_DIALLING: usize = 10_000;
 
 /// The node's part in `global`.
 #[derive(Debug)]
@@ -165,6 +167,10 @@ async fn run(shared: Arc<Shared>, prevent: bool, mut done: mpsc::UnboundedReceiv
             return;
         }
         *lock(&service.current) = next;
+        // Those that came up meanwhile have told it to the one before.
+        for link in shared.links.links().iter().filter(|link| !link.is_closing()) {
+            service.link_up(&shared, link);
+        }
     }
 }
 
@@ -484,7 +490,7 @@ impl<'a> Driver<'a> {
 
     fn dial_for(&mut self, key: Key, node: &Atom, effect: Effect, may_dial: bool) {
         match NodeName::new(node.as_str()) {
-            Ok(name) if may_dial => {
+            Ok(name) if may_dial && self.dialling.len() < MOST_DIALLING => {
                 self.dialling.insert(key);
                 self.dial(name, move |_| Done::Dialled { key, effect });
             }

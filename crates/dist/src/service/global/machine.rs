@@ -366,6 +366,11 @@ impl Machine {
     }
 
     pub(super) fn tell_locker(&mut self, message: LockerMessage) {
+        // Each side says this once and waits for the answer.
+        let is_talk = matches!(message, LockerMessage::LockSet { .. });
+        if is_talk && self.locker.queue.len() >= 2 * MOST_NODES {
+            return;
+        }
         self.locker.queue.push_back(message);
     }
 
