@@ -15,17 +15,17 @@ use tokio::task::JoinHandle;
 
 use super::mesh::{Mesh, REST};
 
-/// How far a peer goes.
+/// What a peer does last.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Stop {
     /// It says that it wants to connect.
-    AfterInitConnect,
+    InitConnect,
     /// It lets its node be locked.
-    AfterLock,
+    Lock,
     /// It says that its own partition is locked.
-    AfterLockSet,
+    LockSet,
     /// It sends its names.
-    AfterExchange,
+    Exchange,
 }
 
 /// A node that speaks `global` up to a point, and then lets everybody wait.
@@ -87,16 +87,16 @@ impl Halting {
                                 .await?;
                             self.tell(term!({init_connect_ack, (node), (rust_tag.clone()), (tag)}))
                                 .await?;
-                            reached += u32::from(self.stop == Stop::AfterInitConnect);
+                            reached += u32::from(self.stop == Stop::InitConnect);
                         }
                         ("lock_set", [_, _, set, ..])
-                            if set.is_atom("true") && self.stop >= Stop::AfterLockSet =>
+                            if set.is_atom("true") && self.stop >= Stop::LockSet =>
                         {
                             let set = term!({lock_set, (&self.pid), true, [], (rust_tag.clone())});
                             self.cast(set).await?;
-                            reached += u32::from(self.stop == Stop::AfterLockSet);
+                            reached += u32::from(self.stop == Stop::LockSet);
                         }
-                        ("exchange", _) if self.stop >= Stop::AfterExchange => {
+                        ("exchange", _) if self.stop >= Stop::Exchange => {
                             self.cast(term!({exchange, (node), [], [], (rust_tag.clone())}))
                                 .await?;
                             reached += 1;
@@ -108,13 +108,13 @@ impl Halting {
                     let Some([Term::Pid(to), reply_tag]) = from.as_tuple() else { continue };
                     let locks =
                         request.as_tuple().is_some_and(|fields| fields[0].is_atom("set_lock"));
-                    if self.stop >= Stop::AfterLock {
+                    if self.stop >= Stop::Lock {
                         let control = term!({22, (&self.pid), (to)});
                         let reply = term!({(reply_tag), true});
                         self.peer
                             .send(&integration::raw_peer::frame(&control, Some(&reply)))
                             .await?;
-                        reached += u32::from(locks && self.stop == Stop::AfterLock);
+                        reached += u32::from(locks && self.stop == Stop::Lock);
                     }
                 }
                 _ => {}
@@ -135,9 +135,7 @@ async fn a_peer_that_stops_in_the_middle_holds_nobody_up() -> Result<()> {
     let global = rust.global().context("no global")?;
     let all = [mesh.names(), vec![rust.name().to_string()]].concat();
     for (round, stop) in
-        [Stop::AfterInitConnect, Stop::AfterLock, Stop::AfterLockSet, Stop::AfterExchange]
-            .into_iter()
-            .enumerate()
+        [Stop::InitConnect, Stop::Lock, Stop::LockSet, Stop::Exchange].into_iter().enumerate()
     {
         let mut peer = Halting::connect(&rust, &mesh.world.cookie, stop).await?;
         let reached = Arc::new(Notify::new());
@@ -178,7 +176,7 @@ async fn what_no_global_says_changes_nothing() -> Result<()> {
     let rust = mesh.join().await?;
     let global = rust.global().context("no global")?;
     let server = rust.whereis("global_name_server").context("no global_name_server")?;
-    let mut peer = Halting::connect(&rust, &mesh.world.cookie, Stop::AfterInitConnect).await?;
+    let mut peer = Halting::connect(&rust, &mesh.world.cookie, Stop::InitConnect).await?;
     let own = Term::Atom(peer.name.clone());
     let beam = Term::Atom(Atom::new(mesh.a().name())?);
     let pid = Term::Pid(peer.pid.clone());
