@@ -12,6 +12,8 @@ use crate::output::Output;
 
 /// How long EPMD may take to start.
 const START_DEADLINE: Duration = Duration::from_secs(20);
+/// How many free ports are tried: they are free when they are found, not for ever.
+const TRIES: usize = 3;
 /// How long a query by the `epmd` command may take.
 const QUERY_DEADLINE: Duration = Duration::from_secs(20);
 
@@ -29,7 +31,15 @@ impl EpmdProcess {
     /// # Errors
     /// As [`EpmdProcess::start`].
     pub async fn start_anywhere() -> Result<Self> {
-        Self::start(crate::free_port()?).await
+        let mut tries = TRIES;
+        loop {
+            tries -= 1;
+            match Self::start(crate::free_port()?).await {
+                // Somebody's outgoing connection may have been given the port meanwhile.
+                Err(_) if tries > 0 => {}
+                outcome => return outcome,
+            }
+        }
     }
 
     /// Starts one on `port` and waits until it accepts connections.
