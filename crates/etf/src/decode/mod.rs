@@ -1,4 +1,4 @@
-//! The decoder: one pass over a slice, without recursion.
+//! The decoder: one pass over a slice, with recursion for the first few levels alone.
 
 mod budget;
 mod compressed;
@@ -75,6 +75,9 @@ struct Place {
 
 /// How many of the levels may be keys of maps: a key is compared and hashed again at each of them.
 const MAX_KEYS: u8 = 8;
+
+/// How many levels are read by recursion.
+const RECURSED: usize = 16;
 
 /// The kind is boxed so that all results of the many small functions fit registers.
 type Result<T, E = Box<DecodeErrorKind>> = std::result::Result<T, E>;
@@ -165,53 +168,64 @@ impl<'a> Decoder<'a> {
         if !is_container(tag) {
             return self.scalar(tag);
         }
-        self.container(tag, Place { level: 0, keys: 0, pending: 0 })
+        self.nested(tag, Place { level: 0, keys: 0, pending: 0 })
     }
 
-    /// The term that has others inside and starts with this tag.
+    /// The term that has others inside and starts with this tag; the first few levels are read by recursion,
+    /// which is quicker than a stack of our own and of which the stack has room.
+    fn nested(&mut self, tag: u8, place: Place) -> Result<Term> {
+        if place.level >= RECURSED {
+            return self.container(tag, place);
+        }
+        let mut open = self.begin(tag, place.pending)?;
+        open.keys = place.keys;
+        self.check_depth(place)?;
+        loop {
+            while let Some(tag) = self.fill(&mut open)? {
+                let inner = Place {
+                    level: place.level + 1,
+                    keys: open.keys + u8::from(open.is_at_key()),
+                    pending: place.pending + open.missing,
+                };
+                let term = self.nested(tag, inner)?;
+                open.items.push(term);
+            }
+            if let Some(term) = self.close(&mut open, place.pending)? {
+                return Ok(term);
+            }
+        }
+    }
+
+    #[inline]
+    fn check_depth(&self, place: Place) -> Result<()> {
+        if place.level >= self.max_depth || place.keys > MAX_KEYS {
+            return Err(DecodeErrorKind::Depth.into());
+        }
+        Ok(())
+    }
+
+    /// The same of any number of levels.
     fn container(&mut self, tag: u8, place: Place) -> Result<Term> {
         // Elements still to come in what this one stands in, each of at least one byte.
         let mut pending = place.pending;
         let mut open = self.begin(tag, pending)?;
         open.keys = place.keys;
-        if place.level >= self.max_depth || open.keys > MAX_KEYS {
-            return Err(DecodeErrorKind::Depth.into());
-        }
+        self.check_depth(place)?;
         let mut outer: Vec<Open> = Vec::new();
-        let mut begun = self.fill(&mut open)?;
         loop {
-            if let Some(tag) = begun {
-                let mut inner = self.begin(tag, pending + open.missing)?;
-                inner.keys = open.keys + u8::from(open.is_at_key());
-                // The new one stands inside of `open` and those.
-                if place.level + outer.len() + 2 > self.max_depth || inner.keys > MAX_KEYS {
-                    return Err(DecodeErrorKind::Depth.into());
-                }
-                begun = self.fill(&mut inner)?;
-                // Most of them have none inside themselves, and need no place in `outer`.
-                if begun.is_none()
-                    && let Some(term) = self.close(&mut inner, pending + open.missing)?
-                {
-                    open.items.push(term);
-                    begun = self.fill(&mut open)?;
-                    continue;
-                }
+            if let Some(tag) = self.fill(&mut open)? {
                 pending += open.missing;
+                let mut inner = self.begin(tag, pending)?;
+                inner.keys = open.keys + u8::from(open.is_at_key());
                 outer.push(std::mem::replace(&mut open, inner));
-                if begun.is_some() {
-                    continue;
-                }
+                let level = place.level + outer.len();
+                self.check_depth(Place { level, keys: open.keys, pending })?;
             } else if let Some(term) = self.close(&mut open, pending)? {
-                match outer.pop() {
-                    None => return Ok(term),
-                    Some(above) => {
-                        open = above;
-                        pending -= open.missing;
-                        open.items.push(term);
-                    }
-                }
+                let Some(above) = outer.pop() else { return Ok(term) };
+                open = above;
+                pending -= open.missing;
+                open.items.push(term);
             }
-            begun = self.fill(&mut open)?;
         }
     }
 

@@ -1,4 +1,6 @@
-//! The encoder: one pass, without recursion.
+//! The encoder: one pass, with recursion for the first few levels alone.
+
+mod short;
 
 use std::slice;
 
@@ -14,8 +16,10 @@ use crate::{Atom, Pid, Port, Reference, Rope, Term, tag};
 /// # Errors
 /// When a part of the term cannot be said in the format; nothing is ever truncated.
 pub fn encode(term: &Term) -> Result<Rope, EncodeError> {
-    // Most messages are small.
-    let mut encoder = Encoder { buffer: Vec::with_capacity(128), ..Encoder::default() };
+    if let Some(rope) = short::encode(term) {
+        return Ok(rope);
+    }
+    let mut encoder = Encoder { buffer: Vec::with_capacity(2 * SHORT), ..Encoder::default() };
     encoder.version();
     encoder.term(term)?;
     Ok(encoder.finish())
@@ -142,6 +146,7 @@ pub(crate) trait Sink {
     fn put(&mut self, bytes: &[u8]);
 
     /// Makes room for what will come at least.
+    #[inline]
     fn expect(&mut self, _bytes: usize) {}
 
     /// Bytes that live on by themselves, so that a large piece need not be copied.
@@ -158,24 +163,29 @@ pub(crate) trait Sink {
 }
 
 impl Sink for Vec<u8> {
+    #[inline]
     fn expect(&mut self, bytes: usize) {
         self.reserve(bytes);
     }
 
+    #[inline]
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
 }
 
 impl Sink for Encoder {
+    #[inline]
     fn expect(&mut self, bytes: usize) {
         self.buffer.reserve(bytes);
     }
 
+    #[inline]
     fn put(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
     }
 
+    #[inline]
     fn share(&mut self, bytes: &Bytes) {
         if bytes.len() >= SHARED {
             self.flush();
@@ -185,6 +195,7 @@ impl Sink for Encoder {
         }
     }
 
+    #[inline]
     fn atom(&mut self, atom: &Atom) {
         match self.atoms.as_mut().and_then(|atoms| atoms.number(atom)) {
             Some(number) => self.put(&[tag::ATOM_CACHE_REF, number]),
@@ -197,6 +208,7 @@ impl Sink for Encoder {
 struct Counter(u64);
 
 impl Sink for Counter {
+    #[inline]
     fn put(&mut self, bytes: &[u8]) {
         self.0 += bytes.len() as u64;
     }
@@ -233,23 +245,50 @@ enum End<'t> {
     Tail(&'t Term),
 }
 
+/// How many levels are written by recursion, which is quicker than a stack of our own and of which the stack has room.
+const RECURSED: usize = 16;
+
 /// Writes these terms, one after the other.
 pub(crate) fn write_all(terms: &[Term], sink: &mut impl Sink) -> Result<(), EncodeError> {
-    let mut rest = Rest { items: terms.iter(), end: End::Nothing };
-    let mut outer = Vec::new();
-    let mut begun = rest.write(sink)?;
-    loop {
-        if let Some(mut inner) = begun {
-            begun = inner.write(sink)?;
-            // Most of them have none inside themselves, and need no place in `outer`.
-            if begun.is_none() {
-                begun = rest.write(sink)?;
-            } else {
-                outer.push(std::mem::replace(&mut rest, inner));
+    write_elements(terms, RECURSED, sink)
+}
+
+/// The same, so many levels of it by recursion.
+fn write_elements(terms: &[Term], levels: usize, sink: &mut impl Sink) -> Result<(), EncodeError> {
+    let Some(below) = levels.checked_sub(1) else {
+        return deep(Rest { items: terms.iter(), end: End::Nothing }, sink);
+    };
+    for term in terms {
+        match term {
+            Term::Int(value) => integer(*value, sink),
+            Term::Atom(value) => sink.atom(value),
+            Term::Binary(bytes) => binary(bytes, sink)?,
+            Term::Tuple(items) => {
+                tuple(items, sink)?;
+                write_elements(items, below, sink)?;
             }
+            term => {
+                let Some(inner) = write(term, sink)? else { continue };
+                write_elements(inner.items.as_slice(), below, sink)?;
+                match inner.end {
+                    End::Tail(tail) => write_elements(slice::from_ref(tail), below, sink)?,
+                    End::Nil => sink.put(&[tag::NIL]),
+                    End::Nothing => {}
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The same of any number of levels.
+fn deep(mut rest: Rest<'_>, sink: &mut impl Sink) -> Result<(), EncodeError> {
+    let mut outer = Vec::new();
+    loop {
+        if let Some(inner) = rest.write(sink)? {
+            outer.push(std::mem::replace(&mut rest, inner));
         } else if let Some(above) = outer.pop() {
             rest = above;
-            begun = rest.write(sink)?;
         } else {
             return Ok(());
         }
@@ -258,6 +297,7 @@ pub(crate) fn write_all(terms: &[Term], sink: &mut impl Sink) -> Result<(), Enco
 
 impl<'t> Rest<'t> {
     /// Writes all that is left, or up to a term that has others inside: these are returned.
+    #[inline]
     fn write(&mut self, sink: &mut impl Sink) -> Result<Option<Self>, EncodeError> {
         loop {
             for term in self.items.by_ref() {
@@ -265,6 +305,7 @@ impl<'t> Rest<'t> {
                     Term::Int(value) => integer(*value, sink),
                     Term::Atom(value) => sink.atom(value),
                     Term::Binary(bytes) => binary(bytes, sink)?,
+                    Term::Tuple(items) => return tuple(items, sink).map(Some),
                     term => {
                         if let Some(inner) = write(term, sink)? {
                             return Ok(Some(inner));
@@ -318,16 +359,7 @@ fn write<'t>(term: &'t Term, sink: &mut impl Sink) -> Result<Option<Rest<'t>>, E
             header(sink, tag::LIST, length("a list", list.items.len())?);
             return Ok(Some(Rest { items: list.items.iter(), end: End::Tail(&list.tail) }));
         }
-        Term::Tuple(items) => {
-            match u8::try_from(items.len()) {
-                Ok(arity) => sink.put(&[tag::SMALL_TUPLE, arity]),
-                Err(_) if items.len() > MAX_ARITY => {
-                    return Err(EncodeError::TooLong { what: "a tuple", len: items.len() });
-                }
-                Err(_) => header(sink, tag::LARGE_TUPLE, length("a tuple", items.len())?),
-            }
-            return Ok(Some(Rest { items: items.iter(), end: End::Nothing }));
-        }
+        Term::Tuple(items) => return tuple(items, sink).map(Some),
         Term::Map(map) => {
             header(sink, tag::MAP, length("a map", map.len())?);
             sink.expect(4 * map.len());
@@ -343,12 +375,27 @@ fn write<'t>(term: &'t Term, sink: &mut impl Sink) -> Result<Option<Rest<'t>>, E
     Ok(None)
 }
 
+/// Writes the start of a tuple; its elements are returned.
+#[inline]
+fn tuple<'t>(items: &'t [Term], sink: &mut impl Sink) -> Result<Rest<'t>, EncodeError> {
+    match u8::try_from(items.len()) {
+        Ok(arity) => sink.put(&[tag::SMALL_TUPLE, arity]),
+        Err(_) if items.len() > MAX_ARITY => {
+            return Err(EncodeError::TooLong { what: "a tuple", len: items.len() });
+        }
+        Err(_) => header(sink, tag::LARGE_TUPLE, length("a tuple", items.len())?),
+    }
+    Ok(Rest { items: items.iter(), end: End::Nothing })
+}
+
+#[inline]
 fn binary(bytes: &Bytes, sink: &mut impl Sink) -> Result<(), EncodeError> {
     header(sink, tag::BINARY, length("a binary", bytes.len())?);
     sink.share(bytes);
     Ok(())
 }
 
+#[inline]
 pub(crate) fn atom_bytes(atom: &Atom, sink: &mut impl Sink) {
     let text = atom.as_str().as_bytes();
     match u8::try_from(text.len()) {
@@ -363,6 +410,7 @@ pub(crate) fn atom_bytes(atom: &Atom, sink: &mut impl Sink) {
     sink.put(text);
 }
 
+#[inline]
 pub(crate) fn integer(value: i64, sink: &mut impl Sink) {
     if let Ok(byte) = u8::try_from(value) {
         sink.put(&[tag::SMALL_INTEGER, byte]);
@@ -440,11 +488,13 @@ fn reference(reference: &Reference, sink: &mut impl Sink) -> Result<(), EncodeEr
     Ok(())
 }
 
+#[inline]
 fn header(sink: &mut impl Sink, tag: u8, length: u32) {
     let [a, b, c, d] = length.to_be_bytes();
     sink.put(&[tag, a, b, c, d]);
 }
 
+#[inline]
 fn length(what: &'static str, len: usize) -> Result<u32, EncodeError> {
     u32::try_from(len).map_err(|_| EncodeError::TooLong { what, len })
 }
