@@ -177,6 +177,9 @@ impl<'a> Decoder<'a> {
         if place.level >= RECURSED {
             return self.container(tag, place);
         }
+        if tag == tag::SMALL_TUPLE {
+            return self.small_tuple(place).map(Term::Tuple);
+        }
         let mut open = self.begin(tag, place.pending)?;
         open.keys = place.keys;
         self.check_depth(place)?;
@@ -187,13 +190,44 @@ impl<'a> Decoder<'a> {
                     keys: open.keys + u8::from(open.is_at_key()),
                     pending: place.pending + open.missing,
                 };
-                let term = self.nested(tag, inner)?;
-                open.items.push(term);
+                self.nested_into(tag, inner, &mut open.items)?;
             }
             if let Some(term) = self.close(&mut open, place.pending)? {
                 return Ok(term);
             }
         }
+    }
+
+    /// The elements of the kind that most messages and most elements of lists are.
+    fn small_tuple(&mut self, place: Place) -> Result<Vec<Term>> {
+        let arity = usize::from(self.cursor.u8()?);
+        self.check_room(arity, place.pending)?;
+        self.budget.elements(arity)?;
+        self.check_depth(place)?;
+        let mut items = Vec::with_capacity(arity);
+        for missing in (0..arity).rev() {
+            self.cursor.mark();
+            let tag = self.cursor.u8()?;
+            if is_container(tag) {
+                let (level, pending) = (place.level + 1, place.pending + missing);
+                self.nested_into(tag, Place { level, keys: place.keys, pending }, &mut items)?;
+            } else {
+                self.leaf_into(tag, &mut items)?;
+            }
+        }
+        Ok(items)
+    }
+
+    /// Reads as [`Decoder::nested`] to where the term belongs.
+    #[inline]
+    fn nested_into(&mut self, tag: u8, place: Place, items: &mut Vec<Term>) -> Result<()> {
+        if tag == tag::SMALL_TUPLE && place.level < RECURSED {
+            let inner = self.small_tuple(place)?;
+            items.push(Term::Tuple(inner));
+        } else {
+            items.push(self.nested(tag, place)?);
+        }
+        Ok(())
     }
 
     #[inline]
@@ -234,26 +268,48 @@ impl<'a> Decoder<'a> {
         while open.missing > 0 {
             self.cursor.mark();
             open.missing -= 1;
-            let term = match self.cursor.u8()? {
-                tag::SMALL_INTEGER => Term::Int(self.cursor.u8()?.into()),
-                tag::INTEGER => Term::Int(i32::from_be_bytes(self.cursor.array()?).into()),
-                tag::SMALL_ATOM_UTF8 => {
-                    let length = self.cursor.u8()?.into();
-                    Term::Atom(self.utf8_atom(length)?)
-                }
-                tag::BINARY => Term::Binary(self.binary()?),
-                tag::ATOM_CACHE_REF => Term::Atom(self.header_atom()?),
-                tag::NIL => Term::NIL,
-                tag if is_container(tag) => return Ok(Some(tag)),
-                tag => self.scalar(tag)?,
-            };
-            let integers = matches!((&term, open.kind), (Term::Int(_), Kind::List));
-            open.items.push(term);
-            if integers {
+            let tag = self.cursor.u8()?;
+            if is_container(tag) {
+                return Ok(Some(tag));
+            }
+            self.leaf_into(tag, &mut open.items)?;
+            if matches!(tag, tag::SMALL_INTEGER | tag::INTEGER) && matches!(open.kind, Kind::List) {
                 open.missing = self.cursor.integers(open.missing, &mut open.items);
             }
         }
         Ok(None)
+    }
+
+    /// Reads a term that has none inside to where it belongs. The usual ones are made there: a term that is moved
+    /// right after it was made costs more than making it, as its parts were written and are read in different sizes.
+    #[inline]
+    fn leaf_into(&mut self, tag: u8, items: &mut Vec<Term>) -> Result<()> {
+        match tag {
+            tag::SMALL_INTEGER => {
+                let value = self.cursor.u8()?;
+                items.push(Term::Int(value.into()));
+            }
+            tag::INTEGER => {
+                let value = i32::from_be_bytes(self.cursor.array()?);
+                items.push(Term::Int(value.into()));
+            }
+            tag::SMALL_ATOM_UTF8 => {
+                let length = self.cursor.u8()?.into();
+                let atom = self.utf8_atom(length)?;
+                items.push(Term::Atom(atom));
+            }
+            tag::BINARY => {
+                let bytes = self.binary()?;
+                items.push(Term::Binary(bytes));
+            }
+            tag::ATOM_CACHE_REF => {
+                let atom = self.header_atom()?;
+                items.push(Term::Atom(atom));
+            }
+            tag::NIL => items.push(Term::NIL),
+            tag => items.push(self.scalar(tag)?),
+        }
+        Ok(())
     }
 
     /// Reads the start of a term that has others inside.
