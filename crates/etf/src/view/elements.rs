@@ -100,6 +100,25 @@ impl<'a> Iterator for Elements<'a> {
         Some(View { part: Part::Byte(*byte), frame: self.frame })
     }
 
+    /// What `for_each`, `sum` and the like are made of: the position stays at hand from one element to the next.
+    #[inline]
+    fn fold<B, F: FnMut(B, View<'a>) -> B>(mut self, init: B, mut f: F) -> B {
+        let mut all = init;
+        while self.missing > 0 {
+            for _ in 0..self.missing {
+                let element = View::at(self.wire, self.frame);
+                self.wire = element.rest();
+                all = f(all, element);
+            }
+            self.missing = 0;
+            if self.is_list {
+                self.go_on();
+            }
+        }
+        let frame = self.frame;
+        self.bytes.iter().fold(all, |all, byte| f(all, View { part: Part::Byte(*byte), frame }))
+    }
+
     fn size_hint(&self) -> (usize, Option<usize>) {
         (self.len(), (!self.is_list).then_some(self.missing))
     }
@@ -147,5 +166,39 @@ impl<'a> MapView<'a> {
     #[must_use]
     pub fn get_atom(self, key: &str) -> Option<View<'a>> {
         self.iter().find(|(candidate, _)| candidate.is_atom(key)).map(|(_, value)| value)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use crate::{Limits, View};
+
+    #[test]
+    fn folding_visits_what_stepping_does() {
+        // [1, 2, a | [300 | "xy"]], [1 | []], {1, []}, [], "xy"
+        let all: [&[u8]; 5] = [
+            b"l\0\0\0\x03a\x01a\x02w\x01al\0\0\0\x01b\0\0\x01\x2ck\0\x02xy",
+            b"l\0\0\0\x01a\x01j",
+            b"h\x02a\x01j",
+            b"j",
+            b"k\0\x02xy",
+        ];
+        for (wire, count) in all.into_iter().zip([6, 1, 2, 0, 2]) {
+            let bytes = Bytes::from_static(wire);
+            let view = View::new(&bytes, &[], &Limits::default()).unwrap();
+            let mut steps = view.as_tuple().or_else(|| view.as_list()).unwrap();
+            for first in 0..=count {
+                let mut folded = Vec::new();
+                steps.clone().for_each(|element| folded.push(element.to_term()));
+                let mut rest = steps.clone();
+                let stepped: Vec<_> =
+                    std::iter::from_fn(|| rest.next()).map(View::to_term).collect();
+                assert_eq!(folded, stepped);
+                assert_eq!(folded.len(), count - first);
+                steps.next();
+            }
+        }
     }
 }
