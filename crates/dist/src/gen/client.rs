@@ -54,6 +54,8 @@ pub enum CallError {
 #[derive(Debug)]
 pub struct PendingCall {
     call: Option<Call>,
+    /// The reply as it came, while it is being read: who stops waiting for that may come back.
+    reply: Option<Body>,
     shared: Arc<Shared>,
 }
 
@@ -105,7 +107,7 @@ impl Node {
         request: Term,
     ) -> Result<PendingCall, CallError> {
         let call = Some(self.shared.gen_request(to.into(), request).await?);
-        Ok(PendingCall { call, shared: self.shared.clone() })
+        Ok(PendingCall { call, reply: None, shared: self.shared.clone() })
     }
 
     /// Stops a server, here or elsewhere, and waits until it has ended (`gen_server:stop/3`).
@@ -150,12 +152,25 @@ impl PendingCall {
     /// The reply, waited for at most so long (`gen_server:wait_response/2`).
     ///
     /// # Errors
-    /// [`CallError`]. After [`CallError::Timeout`] the reply can be waited for again.
+    /// [`CallError`]. After [`CallError::Timeout`], and when the wait was cancelled, the reply can be
+    /// waited for again.
     pub async fn wait(&mut self, timeout: Option<Duration>) -> Result<Term, CallError> {
         let Some(call) = &mut self.call else { return Err(CallError::Ended) };
-        let answer = within(timeout, async { Ok(call.answer().await) }).await?;
-        let Some(call) = self.call.take() else { return Err(CallError::Ended) };
-        self.shared.gen_answer(&call, answer).await
+        let body = match self.reply.take() {
+            Some(body) => body,
+            None => {
+                let answer = within(timeout, async { Ok(call.answer().await) }).await?;
+                message_in(answer).inspect_err(|_| self.call = None)?
+            }
+        };
+        let Some(call) = &self.call else { return Err(CallError::Ended) };
+        // Only what is encoded may take long to read, and costs nothing to keep.
+        if let Body::Encoded(raw, link) = &body {
+            self.reply = Some(Body::Encoded(raw.clone(), link.clone()));
+        }
+        let read = self.shared.gen_reply_in(call, body).await;
+        (self.call, self.reply) = (None, None);
+        read
     }
 }
 
@@ -254,5 +269,44 @@ impl From<SendError> for CallError {
             SendError::Encode(error) => Self::Encode(error),
             error => Self::NoConnection(Some(error)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Weak, mpsc};
+
+    use etf::{RawTerm, term};
+    use futures::FutureExt;
+
+    use super::*;
+    use crate::{Cookie, Epmd, Listen};
+
+    #[test]
+    fn a_large_reply_is_not_lost_to_who_stops_waiting_while_it_is_read() {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        // One thread for what blocks, so that the test can hold it up.
+        let runtime = runtime.max_blocking_threads(1).enable_all().build().unwrap();
+        runtime.block_on(async {
+            let node = Node::builder("a@127.0.0.1".parse().unwrap(), Cookie::new("c").unwrap());
+            let node = node.listen(Listen::Off).epmd(Epmd::None).start().await.unwrap();
+            let server = node.process().unwrap();
+            let mut pending = node.send_request(server.pid(), term!(x)).await.unwrap();
+            let call = pending.call.as_ref().unwrap();
+            let items = Term::List(vec![term!(a); 1 << 20]);
+            let reply = Term::Tuple(vec![call.tag(), items.clone()]);
+            let reply = Body::Encoded(RawTerm::encode(&reply).unwrap(), Weak::new());
+            node.shared.answer_call(call.reference(), reply).unwrap();
+
+            let (go_on, held) = mpsc::channel::<()>();
+            let holding = tokio::task::spawn_blocking(move || held.recv());
+            for _ in 0..2 {
+                assert!(pending.wait(None).now_or_never().is_none());
+            }
+            go_on.send(()).unwrap();
+            assert_eq!(pending.wait(None).await.unwrap(), items);
+            assert!(matches!(pending.wait(None).await, Err(CallError::Ended)));
+            holding.await.unwrap().unwrap();
+        });
     }
 }
