@@ -47,7 +47,7 @@ async fn read_all(
     let mut ticker = Ticker::new(shared.tick_time);
     let mut alarm = pin!(sleep_until(Instant::now().into()));
     if !rest.is_empty() {
-        buffer.room().extend_from_slice(rest);
+        buffer.extend(rest);
         take_frames(link, &mut buffer, &mut incoming, shared).await?;
     }
     let (mut lively, mut linger) = (false, Linger::default());

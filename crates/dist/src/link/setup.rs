@@ -4,7 +4,7 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BytesMut;
+use bytes::BufMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -41,8 +41,8 @@ impl ReadHalf {
         self.0.readable().await
     }
 
-    pub(super) async fn read_into(&mut self, buffer: &mut BytesMut) -> io::Result<usize> {
-        self.0.read_buf(buffer).await
+    pub(super) async fn read_into(&mut self, mut buffer: impl BufMut) -> io::Result<usize> {
+        self.0.read_buf(&mut buffer).await
     }
 }
 

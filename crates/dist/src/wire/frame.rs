@@ -1,7 +1,8 @@
 //! Frames: a byte stream cut at 4-byte lengths, and how a frame without a distribution header is
 //! put together (`erl_dist_protocol`, "Protocol between Connected Nodes").
 
-use bytes::{Buf, Bytes, BytesMut};
+use bytes::buf::Limit;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
 
 /// The first byte of a frame that has no distribution header.
 pub(crate) const PASS_THROUGH: u8 = 112;
@@ -11,6 +12,9 @@ const LENGTH: usize = 4;
 
 /// How much is asked of the socket at once.
 const READ_CHUNK: usize = 64 * 1024;
+
+/// A frame of more bytes than this leaves its room to nobody. A fragment has less.
+const LONG: usize = 2 * READ_CHUNK;
 
 /// What a link's byte stream consists of.
 #[derive(Debug, PartialEq, Eq)]
@@ -53,8 +57,8 @@ impl FrameBuffer {
     }
 
     /// Room for the next read: at least 64 KiB, and for a long frame as much again as has arrived,
-    /// but never much beyond its end.
-    pub(crate) fn room(&mut self) -> &mut BytesMut {
+    /// but never more than 64 KiB beyond its end.
+    pub(crate) fn room(&mut self) -> Limit<&mut BytesMut> {
         let arrived = self.bytes.len();
         let missing =
             self.announced().map_or(0, |length| (LENGTH + length).saturating_sub(arrived));
@@ -62,7 +66,13 @@ impl FrameBuffer {
         if self.bytes.capacity() - arrived < READ_CHUNK {
             self.bytes.reserve(want);
         }
-        &mut self.bytes
+        // There may be room for more: a vector grows by as much as it has.
+        (&mut self.bytes).limit(missing.max(READ_CHUNK))
+    }
+
+    /// Takes bytes that have been read already.
+    pub(crate) fn extend(&mut self, bytes: &[u8]) {
+        self.bytes.extend_from_slice(bytes);
     }
 
     /// The next whole frame, if it is there.
@@ -86,6 +96,11 @@ impl FrameBuffer {
         }
         self.bytes.advance(LENGTH);
         let frame = self.bytes.split_to(length).freeze();
+        if length > LONG {
+            // What follows is short, and may stay in a mailbox for long: it must not keep all the
+            // room of a long frame alive.
+            self.bytes = BytesMut::from(self.bytes.as_ref());
+        }
         self.release();
         Ok(Some(Frame::Data(frame)))
     }
@@ -138,7 +153,7 @@ mod tests {
             let mut cuts = cuts.iter().cycle();
             while !rest.is_empty() {
                 let (now, later) = rest.split_at((*cuts.next().unwrap()).min(rest.len()));
-                buffer.room().extend_from_slice(now);
+                buffer.extend(now);
                 drain(&mut buffer, &mut got);
                 rest = later;
             }
@@ -150,22 +165,45 @@ mod tests {
     #[test]
     fn a_length_over_the_limit_is_an_error_before_its_bytes_arrive() {
         let mut buffer = FrameBuffer::new(10);
-        buffer.room().extend_from_slice(&[0, 0, 0, 11]);
+        buffer.extend(&[0, 0, 0, 11]);
         assert_eq!(buffer.next(), Err(FrameTooLong { length: 11, limit: 10 }));
     }
 
     #[test]
     fn a_length_alone_reserves_nothing_in_proportion_to_it() {
         let mut buffer = FrameBuffer::new(usize::MAX);
-        buffer.room().extend_from_slice(&[0xff, 0xff, 0xff, 0xff]);
+        buffer.extend(&[0xff, 0xff, 0xff, 0xff]);
         assert_eq!(buffer.next(), Ok(None));
-        assert!(buffer.room().capacity() <= 3 * READ_CHUNK);
+        assert!(buffer.room().get_ref().capacity() <= 3 * READ_CHUNK);
+    }
+
+    #[test]
+    fn a_frame_does_not_keep_the_room_of_a_longer_one_before_it_alive() {
+        let long = 9 << 20;
+        let bytes = stream(&[vec![1; long], vec![2; READ_CHUNK + 1]]);
+        let (mut rest, mut buffer, mut frames) = (&bytes[..], FrameBuffer::new(usize::MAX), vec![]);
+        while !rest.is_empty() {
+            // As a socket does that has all of it.
+            let mut room = buffer.room();
+            let count = room.remaining_mut().min(room.chunk_mut().len()).min(rest.len());
+            room.put_slice(&rest[..count]);
+            rest = &rest[count..];
+            assert!(buffer.bytes.len() <= long + LENGTH + READ_CHUNK);
+            while let Some(Frame::Data(frame)) = buffer.next().unwrap() {
+                frames.push(frame);
+            }
+        }
+        let [first, second] = <[Bytes; 2]>::try_from(frames).unwrap();
+        assert_eq!((first.len(), second.len()), (long, READ_CHUNK + 1));
+        drop(first);
+        // With the other gone, it gives back the room that it has.
+        assert!(second.try_into_mut().unwrap().capacity() <= 4 * READ_CHUNK);
     }
 
     #[test]
     fn an_idle_buffer_holds_no_memory() {
         let mut buffer = FrameBuffer::new(1024);
-        buffer.room().extend_from_slice(&stream(&[vec![1, 2, 3]]));
+        buffer.extend(&stream(&[vec![1, 2, 3]]));
         assert_eq!(buffer.next(), Ok(Some(Frame::Data(Bytes::from_static(&[1, 2, 3])))));
         assert_eq!(buffer.bytes.capacity(), 0);
     }

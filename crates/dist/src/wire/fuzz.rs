@@ -13,7 +13,7 @@ use super::incoming::{Framing, Incoming};
 pub fn frame(data: &[u8]) {
     let mut buffer = FrameBuffer::new(1 << 16);
     for part in data.chunks(7) {
-        buffer.room().extend_from_slice(part);
+        buffer.extend(part);
         while let Ok(Some(_)) = buffer.next() {}
     }
 }
