@@ -177,7 +177,9 @@ impl Process {
                     Ok(()) => {
                         let from = self.pid().clone();
                         let control = Control::monitor(from, to, reference.clone());
-                        shared.signal(&link, &control, None).await;
+                        // A process that ended meanwhile has taken it back already.
+                        let still = || inner.end_reason().is_none();
+                        shared.signal_if(&link, &control, None, still).await;
                         None
                     }
                 },
@@ -218,8 +220,19 @@ impl Shared {
     /// Sends a signal of a process of ours, waiting for room as a message would. A link that goes
     /// down meanwhile has told everybody by itself.
     pub(crate) async fn signal(&self, link: &Link, control: &Term, payload: Option<&Term>) {
+        self.signal_if(link, control, payload, || true).await;
+    }
+
+    /// As [`Shared::signal`], unless `still` says, once there is room, that it need not be sent.
+    async fn signal_if(
+        &self,
+        link: &Link,
+        control: &Term,
+        payload: Option<&Term>,
+        still: impl FnOnce() -> bool,
+    ) {
         match link.encode(control, payload) {
-            Ok(bytes) => drop(link.outbox.send(bytes).await),
+            Ok(bytes) => drop(link.outbox.send_if(bytes, still).await),
             Err(error) => tracing::warn!(%error, "a signal could not be encoded"),
         }
     }
@@ -314,5 +327,51 @@ impl Shared {
             }
             Destination::Alias(_) => None,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::poll_fn;
+    use std::net::{Ipv4Addr, SocketAddr};
+    use std::pin::pin;
+    use std::task::Poll;
+
+    use super::*;
+    use crate::{Cookie, Epmd, Listen, Node};
+
+    /// Two nodes of one runtime with a link.
+    async fn pair() -> (Node, Node) {
+        let cookie = || Cookie::new("c").unwrap();
+        let b = Node::builder("b@127.0.0.1".parse().unwrap(), cookie()).epmd(Epmd::None);
+        let at = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        let b = b.listen(Listen::Addr(at)).start().await.unwrap();
+        let a = Node::builder("a@127.0.0.1".parse().unwrap(), cookie()).epmd(Epmd::None);
+        let a = a.listen(Listen::Off).peer_port(b.listen_addr().unwrap().port());
+        let a = a.start().await.unwrap();
+        a.connect(b.name()).await.unwrap();
+        (a, b)
+    }
+
+    #[tokio::test]
+    async fn a_process_that_ends_while_its_monitor_waits_for_room_leaves_none_behind() {
+        let (a, b) = pair().await;
+        let (own, other) = (a.process().unwrap(), b.process().unwrap());
+        // The writer has no turn until this task waits.
+        while a.try_send(other.pid(), Term::from(&[0; 60_000][..])).is_ok() {}
+        let room = |size: usize| a.try_send(other.pid(), Term::from(&vec![0; size][..]));
+        while room(100).is_ok() {}
+        while room(1).is_ok() {}
+        {
+            let mut monitor = pin!(own.monitor(other.pid()));
+            let waits = poll_fn(|context| Poll::Ready(monitor.as_mut().poll(context).is_pending()));
+            assert!(waits.await, "there is room");
+            let (shared, inner) = own.parts();
+            shared.end_process(inner, &Term::atom("done"));
+            monitor.await;
+        }
+        // What is answered after all that.
+        a.ping(b.name()).await.unwrap();
+        assert_eq!((a.counts().relations, b.counts().relations), (0, 0));
     }
 }
