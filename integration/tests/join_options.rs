@@ -62,8 +62,51 @@ async fn visible_and_hidden_are_seen_as_such() -> Result<()> {
         assert_eq!(beam.eval(seen).await?, "[true,true]", "{flag}");
         let listed = beam.eval(format!("lists:member('{}', nodes())", joined.name)).await?;
         assert_eq!(listed, (flag == "--visible").to_string());
-        // Whoever is visible and silent towards `global` does not hold up names.
+        // Neither a member of `global` nor who knows nothing of it holds up names.
         assert_eq!(beam.eval(format!("global:register_name({nodes}, self())")).await?, "yes");
+    }
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_visible_node_is_kept_out_of_global_and_of_its_care_for_partitions() -> Result<()> {
+    let place = Place::new().await?;
+    let dir = tempfile::tempdir()?;
+    let config = file(dir.path(), "off.toml", 0o600, "global = false\n")?;
+    let config = config.to_str().context("a path of Unicode")?;
+    // What is given, whether it is a member, and whether it leaves a node that another has lost.
+    for (args, member, leaves) in [
+        (&[][..], true, true),
+        (&["--global", "false"], false, false),
+        (&["--config", config], false, false),
+        (&["--config", config, "--global", "true"], true, true),
+        (&["--prevent-overlapping-partitions", "false"], true, false),
+    ] {
+        let beam = place.world.beam("beam").await?;
+        let mut joined = place.options().args(["--visible"]).args(args.iter().copied()).start()?;
+        place.meet(&mut joined, &beam).await?;
+        let known = format!(
+            "case gen_server:multi_call(['{}'], global_name_server, get_known) of \
+             {{[{{_, Known}}], []}} -> lists:keymember(node(), 1, Known) orelse lists:member(node(), Known); \
+             {{[], [_]}} -> nobody end",
+            joined.name
+        );
+        let expected = if member { "true" } else { "nobody" };
+        eventually(SOON, "its place in `global`", async || {
+            let known = beam.eval(known.as_str()).await?;
+            ensure!(known == expected, "{args:?}: {known}");
+            anyhow::Ok(())
+        })
+        .await?;
+        let lost = "{lost_connection, 'another@127.0.0.1', 1, 1, node()}";
+        beam.eval(format!("{{global_name_server, '{}'}} ! {lost}", joined.name)).await?;
+        if leaves {
+            beam.sees(&joined.name, false, SOON).await?;
+        } else {
+            // Answered after the message was taken.
+            assert_eq!(beam.eval(known.as_str()).await?, expected, "{args:?}");
+            beam.sees(&joined.name, true, SOON).await?;
+        }
     }
     Ok(())
 }

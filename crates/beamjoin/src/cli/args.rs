@@ -106,9 +106,16 @@ pub(crate) struct JoinArgs {
     /// Be in nodes(hidden) and nodes(connected) of the others [default]
     #[arg(long, help_heading = "Node")]
     hidden: bool,
-    /// Be in nodes() of the others. Silent towards global so far: global:sync/0 hangs on the others
+    /// Be in nodes() of the others, and a member of global
     #[arg(long, help_heading = "Node")]
     visible: bool,
+    /// Whether a visible node takes part in global: true or false. Without it, global:sync/0 hangs on the others
+    /// [default: true]
+    #[arg(long, value_name = "BOOL", help_heading = "Node")]
+    global: Option<String>,
+    /// As kernel's prevent_overlapping_partitions, true or false: the same on all nodes [default: true]
+    #[arg(long, value_name = "BOOL", help_heading = "Node")]
+    prevent_overlapping_partitions: Option<String>,
     #[command(flatten)]
     postgres: PostgresArgs,
     /// Milliseconds between two announcements, 100 to 3600000 [default: 5000]
@@ -239,6 +246,8 @@ impl JoinArgs {
             (&Key::PEER_PORT, self.peer_port.clone()),
             (&Key::ALLOW, lines(&self.allow)),
             (&Key::VISIBLE, one_of(self.visible, self.hidden, ["true", "false"])),
+            (&Key::GLOBAL, self.global.clone()),
+            (&Key::PREVENT_OVERLAPPING_PARTITIONS, self.prevent_overlapping_partitions.clone()),
             (&Key::HEARTBEAT_INTERVAL, self.heartbeat_interval.clone()),
         ];
         given.extend(self.cookie.given());

@@ -30,6 +30,8 @@ struct Settings {
     discovery: Postgres,
     cookie: dist::Cookie,
     visibility: Visibility,
+    global: bool,
+    prevent_overlapping_partitions: bool,
     listen: Option<Listen>,
     advertise_port: Option<Port>,
     epmd: dist::Epmd,
@@ -60,6 +62,8 @@ async fn start(layers: &Layers, settings: Settings, printer: &Printer) -> Result
     let listen = settings.listen.unwrap_or_else(|| any_port(&name));
     let mut builder = Node::builder(name, settings.cookie)
         .visibility(settings.visibility)
+        .global(settings.global)
+        .prevent_overlapping_partitions(settings.prevent_overlapping_partitions)
         .listen(listen)
         .epmd(settings.epmd);
     if let Some(Port(port)) = settings.advertise_port {
@@ -103,6 +107,9 @@ impl Settings {
     fn read(layers: &Layers) -> Result<Self, Failure> {
         let format: Option<Format> = layers.parse(&Key::EVENTS, str::parse)?;
         let visible = layers.parse(&Key::VISIBLE, config::boolean)?.unwrap_or(false);
+        let global = layers.parse(&Key::GLOBAL, config::boolean)?.unwrap_or(true);
+        let prevent_overlapping_partitions =
+            layers.parse(&Key::PREVENT_OVERLAPPING_PARTITIONS, config::boolean)?.unwrap_or(true);
         let heartbeat = layers.parse(&Key::HEARTBEAT_INTERVAL, config::heartbeat_interval)?;
         let listen = layers.parse(&Key::LISTEN, config::listen)?;
         let advertise_port = layers.parse(&Key::ADVERTISE_PORT, str::parse)?;
@@ -119,6 +126,8 @@ impl Settings {
             discovery,
             cookie,
             visibility: if visible { Visibility::Visible } else { Visibility::Hidden },
+            global,
+            prevent_overlapping_partitions,
             listen,
             advertise_port,
             epmd,

@@ -45,6 +45,9 @@ impl Key {
     pub(crate) const ADVERTISE_PORT: Self = Self::new("advertise_port");
     pub(crate) const EPMD: Self = Self::new("epmd");
     pub(crate) const VISIBLE: Self = Self::new("visible");
+    pub(crate) const GLOBAL: Self = Self::new("global");
+    pub(crate) const PREVENT_OVERLAPPING_PARTITIONS: Self =
+        Self::new("prevent_overlapping_partitions");
 
     pub(crate) const PEER_PORT: Self = Self::new("peer_port");
     pub(crate) const ALLOW: Self = Self::new("allow");
@@ -75,6 +78,8 @@ impl Key {
         Self::ADVERTISE_PORT,
         Self::EPMD,
         Self::VISIBLE,
+        Self::GLOBAL,
+        Self::PREVENT_OVERLAPPING_PARTITIONS,
         Self::PEER_PORT,
         Self::ALLOW,
         Self::EVENTS,
