@@ -347,7 +347,8 @@ impl Machine {
     }
 
     pub(super) fn joined(&mut self, node: &Atom, connected: bool) {
-        if connected {
+        // It may have connected to us while we tried in vain.
+        if connected || self.peers.get(node).is_some_and(|peer| peer.up) {
             let own = self.own().clone();
             self.send(node, message::in_sync(&own));
             return;

@@ -366,10 +366,14 @@ impl Machine {
     }
 
     pub(super) fn tell_locker(&mut self, message: LockerMessage) {
-        // Each side says this once and waits for the answer.
-        let is_talk = matches!(message, LockerMessage::LockSet { .. });
-        if is_talk && self.locker.queue.len() >= 2 * MOST_NODES {
-            return;
+        match &message {
+            // Each side says this once and waits for the answer. Who says it again has given up
+            // what it said before, and must not take the place of others, who wait without end.
+            LockerMessage::LockSet { pid, .. } => self.locker.queue.retain(|earlier| {
+                !matches!(earlier, LockerMessage::LockSet { pid: of, .. } if of.node == pid.node)
+            }),
+            LockerMessage::AddKnown(nodes) if nodes.is_empty() => return,
+            _ => {}
         }
         self.locker.queue.push_back(message);
     }

@@ -6,7 +6,8 @@ use std::time::Duration;
 use etf::{Atom, Pid, Term, term};
 
 use super::ConflictMethod;
-use super::machine::{Command, Effect, Event, Machine, Now, Settings};
+use super::locker::LockerMessage;
+use super::machine::{Command, Effect, Event, MOST_NODES, Machine, Now, Settings};
 use super::message::{self, Message};
 use super::tables::WatchId;
 
@@ -546,4 +547,54 @@ fn calls_are_always_answered_and_nonsense_changes_nothing() {
         net.run(LONG);
         net.assert_one(&[0, 1]);
     }
+}
+
+#[test]
+fn a_peer_that_repeats_itself_fills_no_queue_and_keeps_nobody_elses_word_out() {
+    let mut net = Net::new(&NAMES[..3], 1);
+    let word = |at: usize| LockerMessage::LockSet { pid: pid(&net.nodes[at], 9), set: true };
+    let others = word(1);
+    let many: Vec<LockerMessage> = (0..3 * MOST_NODES).map(|_| word(0)).collect();
+    let machine = &mut net.machines[2];
+    for word in many {
+        machine.tell_locker(word);
+        machine.tell_locker(LockerMessage::AddKnown(Vec::new()));
+    }
+    machine.tell_locker(others);
+    let from: Vec<&Atom> = machine
+        .locker
+        .queue
+        .iter()
+        .map(|message| match message {
+            LockerMessage::LockSet { pid, .. } => &pid.node,
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(from, [&net.nodes[0], &net.nodes[1]]);
+}
+
+#[test]
+fn of_the_nodes_that_a_peer_names_only_so_many_are_dialled() {
+    let mut net = Net::new(&NAMES[..2], 1);
+    net.connect(0, 1);
+    net.run(LONG);
+    let peer = net.nodes[0].clone();
+    let named = (0..2 * MOST_NODES).map(|at| Term::atom(&*format!("n{at}@h").leak())).collect();
+    let fields =
+        vec![term!(new_nodes), Term::Atom(peer.clone()), term!([]), term!([]), named, term!([])];
+    let message = message::cast(fields);
+    let effects = net.machines[1].handle(net.now, Event::Message { peer, message });
+    let joins = effects.iter().filter(|effect| matches!(effect, Effect::Join { .. })).count();
+    assert_eq!(joins, MOST_NODES - 1);
+}
+
+#[test]
+fn a_node_that_connects_while_it_is_dialled_in_vain_stays_known() {
+    let mut net = Net::new(&NAMES[..2], 1);
+    net.connect(0, 1);
+    net.run(LONG);
+    let node = net.nodes[0].clone();
+    net.handle(1, Event::Joined { node, connected: false });
+    net.run(LONG);
+    net.assert_one(&[0, 1]);
 }
