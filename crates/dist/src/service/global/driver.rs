@@ -33,7 +33,7 @@ const MOST_DIALLING: usize = 10_000;
 #[derive(Debug)]
 pub(crate) struct Service {
     current: Mutex<Option<Current>>,
-    commands: mpsc::UnboundedSender<Done>,
+    commands: mpsc::UnboundedSender<Asked>,
 }
 
 /// The process and the machine of the moment: others take their place when the process is killed.
@@ -44,13 +44,16 @@ struct Current {
     machine: Arc<Mutex<Machine>>,
 }
 
-/// What reaches the driver from tasks of its own and from programs.
+/// What a program asks for, and who is to be told.
+#[derive(Debug)]
+struct Asked {
+    command: Command,
+    answer: oneshot::Sender<bool>,
+}
+
+/// What reaches the driver from tasks of its own.
 #[derive(Debug)]
 enum Done {
-    Command {
-        command: Command,
-        answer: oneshot::Sender<bool>,
-    },
     Joined {
         node: Atom,
         connected: bool,
@@ -76,10 +79,10 @@ enum Key {
 impl Service {
     /// Has the node take part.
     pub(crate) fn start(shared: &Arc<Shared>, prevent: bool) {
-        let (commands, done) = mpsc::unbounded_channel();
+        let (commands, asked) = mpsc::unbounded_channel();
         let service = Self { current: Mutex::new(begin(shared, prevent)), commands };
         if shared.global.set(service).is_ok() {
-            shared.tasks.spawn(run(shared.clone(), prevent, done));
+            shared.tasks.spawn(run(shared.clone(), prevent, asked));
         }
     }
 
@@ -107,7 +110,7 @@ impl Service {
     /// Has something done; `None` when the node shuts down or `global` begins anew.
     pub(super) async fn command(&self, command: Command) -> Option<bool> {
         let (answer, answered) = oneshot::channel();
-        self.commands.send(Done::Command { command, answer }).ok()?;
+        self.commands.send(Asked { command, answer }).ok()?;
         answered.await.ok()
     }
 
@@ -142,10 +145,10 @@ fn begin(shared: &Arc<Shared>, prevent: bool) -> Option<Current> {
     Some(Current { process, pid, machine: Arc::new(Mutex::new(Machine::new(settings))) })
 }
 
-async fn run(shared: Arc<Shared>, prevent: bool, mut done: mpsc::UnboundedReceiver<Done>) {
+async fn run(shared: Arc<Shared>, prevent: bool, mut asked: mpsc::UnboundedReceiver<Asked>) {
     loop {
         let Some(current) = shared.global.get().and_then(Service::current) else { return };
-        Driver::new(&shared, current).drive(&mut done).await;
+        Driver::new(&shared, current).drive(&mut asked).await;
         if shared.stopping.is_cancelled() {
             return;
         }
@@ -176,6 +179,7 @@ async fn run(shared: Arc<Shared>, prevent: bool, mut done: mpsc::UnboundedReceiv
 
 enum Next {
     Message(Envelope),
+    Asked(Asked),
     Done(Done),
     Tick,
 }
@@ -192,10 +196,15 @@ struct Driver<'a> {
     answers: HashMap<CommandId, oneshot::Sender<bool>>,
     last_command: CommandId,
     dials: Arc<Semaphore>,
+    /// Its own tasks report here: what those of an earlier machine still find out reaches nobody,
+    /// since their numbers mean something else by now.
+    done: mpsc::UnboundedReceiver<Done>,
+    report: mpsc::UnboundedSender<Done>,
 }
 
 impl<'a> Driver<'a> {
     fn new(shared: &'a Arc<Shared>, current: Current) -> Self {
+        let (report, done) = mpsc::unbounded_channel();
         Self {
             shared,
             current,
@@ -207,11 +216,13 @@ impl<'a> Driver<'a> {
             answers: HashMap::new(),
             last_command: 0,
             dials: Arc::new(Semaphore::new(DIALS)),
+            done,
+            report,
         }
     }
 
     /// Runs until the node shuts down or the process is ended.
-    async fn drive(mut self, done: &mut mpsc::UnboundedReceiver<Done>) {
+    async fn drive(mut self, asked: &mut mpsc::UnboundedReceiver<Asked>) {
         let process = self.current.process.clone();
         let mut taken = Taken::default();
         loop {
@@ -234,7 +245,8 @@ impl<'a> Driver<'a> {
                     }
                     None => return,
                 },
-                Some(done) = done.recv() => Next::Done(done),
+                Some(asked) = asked.recv() => Next::Asked(asked),
+                Some(done) = self.done.recv() => Next::Done(done),
                 () = tick => Next::Tick,
             };
             // Who leaves must not call it a loss when its links go down.
@@ -243,6 +255,7 @@ impl<'a> Driver<'a> {
             }
             match next {
                 Next::Message(envelope) => self.message(envelope),
+                Next::Asked(asked) => self.asked(asked),
                 Next::Done(done) => self.done(done),
                 Next::Tick => match process.queue.try_pop(&mut taken) {
                     // We may have been suspended, and this may be what was waited for.
@@ -323,14 +336,15 @@ impl<'a> Driver<'a> {
         }
     }
 
+    fn asked(&mut self, Asked { command, answer }: Asked) {
+        self.last_command += 1;
+        let id = self.last_command;
+        self.answers.insert(id, answer);
+        self.events.push_back(Event::Command { id, command });
+    }
+
     fn done(&mut self, done: Done) {
         match done {
-            Done::Command { command, answer } => {
-                self.last_command += 1;
-                let id = self.last_command;
-                self.answers.insert(id, answer);
-                self.events.push_back(Event::Command { id, command });
-            }
             Done::Joined { node, connected } => {
                 self.events.push_back(Event::Joined { node, connected });
             }
@@ -506,9 +520,8 @@ impl<'a> Driver<'a> {
     }
 
     fn dial(&self, node: NodeName, done: impl FnOnce(bool) -> Done + Send + 'static) {
-        let Some(service) = self.shared.global.get() else { return };
-        let (shared, dials) = (self.shared.clone(), self.dials.clone());
-        let commands = service.commands.clone();
+        let (shared, dials, report) =
+            (self.shared.clone(), self.dials.clone(), self.report.clone());
         self.shared.tasks.spawn(async move {
             let stopping = shared.stopping.clone();
             let dial = async {
@@ -516,25 +529,24 @@ impl<'a> Driver<'a> {
                 permit.is_ok() && shared.connect(&node).await.is_ok()
             };
             if let Some(connected) = stopping.run_until_cancelled(dial).await {
-                let _ = commands.send(done(connected));
+                let _ = report.send(done(connected));
             }
         });
     }
 
     fn resolve(&mut self, ticket: u64, node: &Atom, args: Vec<Term>) {
-        let (Ok(name), Some(service)) = (NodeName::new(node.as_str()), self.shared.global.get())
-        else {
+        let Ok(name) = NodeName::new(node.as_str()) else {
             self.events.push_back(Event::Settled { ticket, result: None });
             return;
         };
-        let (shared, commands) = (self.shared.clone(), service.commands.clone());
+        let (shared, report) = (self.shared.clone(), self.report.clone());
         let (module, function) = (Atom::from_static("global"), Atom::from_static("resolve_it"));
         self.shared.tasks.spawn(async move {
             let mfa = Mfa { module, function, args };
             let stopping = shared.stopping.clone();
             let call = rpc::call_function(&shared, &name, mfa);
             if let Some(result) = stopping.run_until_cancelled(call).await {
-                let _ = commands.send(Done::Settled { ticket, result: result.ok() });
+                let _ = report.send(Done::Settled { ticket, result: result.ok() });
             }
         });
     }
