@@ -1,8 +1,8 @@
 //! Names and locks, from either side.
 
 use anyhow::{Context, Result};
-use dist::ConflictMethod;
-use dist::etf::term;
+use dist::etf::{Term, term};
+use dist::{ConflictMethod, GlobalError};
 use integration::SOON;
 
 use super::mesh::Mesh;
@@ -31,6 +31,13 @@ async fn a_rust_node_joins_and_shares_names_both_ways() -> Result<()> {
     let other = rust.process()?;
     assert!(!global.register_name(term!(scorer), other.pid(), ConflictMethod::default()).await?);
     assert_eq!(mesh.c().eval("global:register_name(scorer, self())").await?, "no");
+    // A name that no node could be told would keep all that connect later out.
+    let nameless = Term::Float(f64::NAN);
+    let refused = global.register_name(nameless.clone(), other.pid(), ConflictMethod::default());
+    assert!(matches!(refused.await, Err(GlobalError::Name(_))));
+    let refused = global.re_register_name(nameless.clone(), other.pid(), ConflictMethod::default());
+    assert!(matches!(refused.await, Err(GlobalError::Name(_))));
+    assert!(global.set_lock(nameless, term!(me), None).await.is_none());
     // A name goes with its process.
     drop(scorer);
     for beam in &mesh.beams {

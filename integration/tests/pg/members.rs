@@ -128,6 +128,9 @@ async fn only_living_processes_of_this_node_join() -> Result<()> {
     // All or none.
     mesh.at_rest(0).await?;
     mesh.scope.join_all(&term!(g), &[]).await?;
+    // What no node could be told would keep all else from whoever connects later.
+    let refused = mesh.scope.join(&Term::Float(f64::NAN), living.pid()).await;
+    assert!(matches!(refused, Err(PgError::Group(_))), "{refused:?}");
     assert_eq!(mesh.scope.groups(), []);
     mesh.scope.join(&term!(g), living.pid()).await?;
     mesh.at_rest(1).await?;

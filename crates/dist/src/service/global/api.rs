@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use etf::{Pid, Term};
+use etf::{EncodeError, Pid, Term};
 use futures::future::join_all;
 use tokio::time::sleep;
 
@@ -29,6 +29,9 @@ pub enum GlobalError {
     /// The message could not be sent.
     #[error(transparent)]
     Send(#[from] SendError),
+    /// The name has no external form, so no other node could be told of it.
+    #[error("not a global name: {0}")]
+    Name(EncodeError),
 }
 
 /// Global names and locks of the cluster, as `global` has them on every BEAM node.
@@ -69,29 +72,27 @@ impl Global {
     /// All known nodes are locked meanwhile; as long as somebody else has the lock, it waits.
     ///
     /// # Errors
-    /// [`GlobalError::Stopped`].
+    /// [`GlobalError::Stopped`] and [`GlobalError::Name`].
     pub async fn register_name(
         &self,
         name: Term,
         pid: &Pid,
         method: ConflictMethod,
     ) -> Result<bool, GlobalError> {
-        let (pid, method) = (pid.clone(), method.to_term());
-        self.command(Command::Register { name, pid, method, again: false }).await
+        self.register(name, pid, method, false).await
     }
 
     /// As [`Global::register_name`], whoever has the name now (`global:re_register_name/3`).
     ///
     /// # Errors
-    /// [`GlobalError::Stopped`].
+    /// [`GlobalError::Stopped`] and [`GlobalError::Name`].
     pub async fn re_register_name(
         &self,
         name: Term,
         pid: &Pid,
         method: ConflictMethod,
     ) -> Result<(), GlobalError> {
-        let (pid, method) = (pid.clone(), method.to_term());
-        self.command(Command::Register { name, pid, method, again: true }).await.map(drop)
+        self.register(name, pid, method, true).await.map(drop)
     }
 
     /// Takes a name away on all nodes, whoever has it (`global:unregister_name/1`).
@@ -140,7 +141,8 @@ impl Global {
     }
 
     /// Locks a resource on this node and all visible ones (`global:set_lock/3`), with that many
-    /// retries, or for ever as long as somebody else has it. `None` when it could not be had.
+    /// retries, or for ever as long as somebody else has it. `None` when it could not be had, or
+    /// when no other node could be told of it, since it has no external form.
     ///
     /// Whoever asks with the same requester shares the lock. It is held until it is released or
     /// dropped; when this node is lost, the others take it away.
@@ -163,6 +165,7 @@ impl Global {
         retries: Option<u32>,
     ) -> Option<GlobalLock> {
         let id = Term::Tuple(vec![resource, requester]);
+        etf::encode(&id).ok()?;
         let lock = GlobalLock::new(&self.shared, id, nodes)?;
         let mut times: u32 = 1;
         loop {
@@ -200,6 +203,19 @@ impl Global {
         let visible = links.iter().filter(|link| link.peer.visibility == Visibility::Visible);
         let names = visible.map(|link| link.peer.name.clone());
         [self.shared.name.clone()].into_iter().chain(names).collect()
+    }
+
+    async fn register(
+        &self,
+        name: Term,
+        pid: &Pid,
+        method: ConflictMethod,
+        again: bool,
+    ) -> Result<bool, GlobalError> {
+        // It would be in every exchange of names from then on, and none could be sent.
+        etf::encode(&name).map_err(GlobalError::Name)?;
+        let (pid, method) = (pid.clone(), method.to_term());
+        self.command(Command::Register { name, pid, method, again }).await
     }
 
     async fn command(&self, command: Command) -> Result<bool, GlobalError> {

@@ -10,7 +10,7 @@ mod wire;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use etf::{Atom, Pid, Term};
+use etf::{Atom, EncodeError, Pid, Term};
 
 pub use monitor::{PgEvent, PgMonitor};
 use scope::Scope;
@@ -54,6 +54,9 @@ pub enum PgError {
     /// The scope was stopped, or the node was.
     #[error("the scope has ended")]
     Ended,
+    /// The group has no external form, so no other node could be told of it.
+    #[error("not a group: {0}")]
+    Group(EncodeError),
 }
 
 /// What a scope holds at the moment: for tests, and for whoever wants to see that nothing leaks.
@@ -99,7 +102,8 @@ impl PgScope {
     /// Waits while a peer has much of ours to read.
     ///
     /// # Errors
-    /// [`PgError::NoProcess`] when it is no process of this node, or does not live.
+    /// [`PgError::NoProcess`] when it is no process of this node, or does not live;
+    /// [`PgError::Group`].
     pub async fn join(&self, group: &Term, pid: &Pid) -> Result<(), PgError> {
         self.join_all(group, std::slice::from_ref(pid)).await
     }

@@ -106,6 +106,8 @@ impl Scope {
 
     /// Processes of this node join a group, all or none.
     pub(super) fn join(&self, group: &Term, pids: &[Pid]) -> Result<(), PgError> {
+        // It would be in what every new peer is told first, and nothing of that could be sent.
+        etf::encode(group).map_err(PgError::Group)?;
         let shared = self.shared.upgrade().ok_or(PgError::Ended)?;
         let own = self.process(&shared).ok_or(PgError::Ended)?;
         let mut state = self.lock();

@@ -326,6 +326,7 @@ impl From<PgError> for PubSubError {
     fn from(error: PgError) -> Self {
         match error {
             PgError::Ended => Self::Ended,
+            PgError::Group(error) => Self::Send(error.into()),
             // A worker that somebody has ended before it had joined.
             PgError::NoProcess(_) => Self::Register(RegisterError::Ended),
         }
