@@ -20,10 +20,15 @@ use etf::{Pid, Term};
 
 use super::bag::{Bag, Groups, take};
 use super::wire::{self, Members, Message};
+use crate::process::heap;
 
 /// How many memberships a scope of another node may have: far more than any system uses, and a
 /// bound on what a peer can make us keep.
 const MOST: usize = 4_000_000;
+/// What the names of its groups may hold, in bytes.
+const MOST_BYTES: usize = 256 << 20;
+/// How many scopes one node may have: one, but the end of an earlier one may be on its way.
+const MOST_SCOPES: usize = 8;
 
 /// What a change of the membership makes necessary, in order.
 #[derive(Debug, PartialEq)]
@@ -50,6 +55,7 @@ pub(super) struct Membership {
     /// Processes that ended, and the groups that they were in: announced together.
     ended: Vec<(Pid, Vec<Term>)>,
     most: usize,
+    most_bytes: usize,
     /// Members that were not taken.
     refused: u64,
 }
@@ -61,6 +67,8 @@ struct Peer {
     groups: Groups,
     /// Memberships in all groups together.
     len: usize,
+    /// What the names of the groups hold.
+    bytes: usize,
 }
 
 impl Membership {
@@ -73,6 +81,7 @@ impl Membership {
             peers: HashMap::new(),
             ended: Vec::new(),
             most: MOST,
+            most_bytes: MOST_BYTES,
             refused: 0,
         }
     }
@@ -153,6 +162,10 @@ impl Membership {
 
     /// Takes what the scope `peer` of another node says.
     pub(super) fn take(&mut self, peer: &Pid, message: Message) -> Vec<Action> {
+        if !self.peers.contains_key(peer) && self.has_scopes_enough(peer) {
+            self.refused += 1;
+            return Vec::new();
+        }
         match message {
             Message::Discover => self.discovered(peer),
             Message::Sync(groups) => self.synced(peer, groups),
@@ -222,6 +235,11 @@ impl Membership {
         self.local.keys()
     }
 
+    /// Whether there are as many scopes of a scope's node as there may be.
+    fn has_scopes_enough(&self, peer: &Pid) -> bool {
+        self.peers.keys().filter(|known| known.node == peer.node).count() >= MOST_SCOPES
+    }
+
     fn discovered(&mut self, peer: &Pid) -> Vec<Action> {
         // Whoever knows us hears of the ends before it hears the rest again.
         let mut actions = self.announce_ended();
@@ -245,13 +263,10 @@ impl Membership {
             Peer::default()
         });
         let before = mem::take(&mut known.groups);
-        known.len = 0;
+        (known.len, known.bytes) = (0, 0);
         for (group, pids) in groups {
-            let taken = known.taken(peer, pids, self.most, &mut self.refused);
-            if !taken.is_empty() {
-                let bag = known.groups.entry(group).or_default();
-                taken.into_iter().for_each(|pid| bag.add(pid));
-            }
+            let most = (self.most, self.most_bytes);
+            known.taken(peer, &group, pids, most, &mut self.refused);
         }
         let nobody = Bag::default();
         for (group, now) in &known.groups {
@@ -286,15 +301,17 @@ impl Membership {
             let left: Vec<Pid> =
                 pids.iter().filter(|pid| take(&mut known.groups, &group, pid)).cloned().collect();
             known.len -= left.len();
+            if !known.groups.contains_key(&group) {
+                known.bytes = known.bytes.saturating_sub(heap(&group));
+            }
             if !left.is_empty() {
                 actions.push(Action::Left(group, left));
             }
         }
         for (group, pids) in joined {
-            let taken = known.taken(peer, pids, self.most, &mut self.refused);
+            let most = (self.most, self.most_bytes);
+            let taken = known.taken(peer, &group, pids, most, &mut self.refused);
             if !taken.is_empty() {
-                let bag = known.groups.entry(group.clone()).or_default();
-                taken.iter().for_each(|pid| bag.add(pid.clone()));
                 actions.push(Action::Joined(group, taken));
             }
         }
@@ -312,13 +329,30 @@ impl Membership {
 }
 
 impl Peer {
-    /// The processes that are taken into a group: those of the peer's own node, as long as there
-    /// is room.
-    fn taken(&mut self, peer: &Pid, pids: Vec<Pid>, most: usize, refused: &mut u64) -> Vec<Pid> {
+    /// Takes processes into a group, and tells which: those of the peer's own node, as long as
+    /// there is room for so many, and for so many bytes of names.
+    fn taken(
+        &mut self,
+        peer: &Pid,
+        group: &Term,
+        pids: Vec<Pid>,
+        (most, most_bytes): (usize, usize),
+        refused: &mut u64,
+    ) -> Vec<Pid> {
         let all = pids.len();
         let own = |pid: &Pid| pid.node == peer.node && pid.creation == peer.creation;
-        let room = most.saturating_sub(self.len);
+        let is_new = !self.groups.contains_key(group);
+        let bytes = if is_new { heap(group) } else { 0 };
+        let room = match self.bytes.saturating_add(bytes) {
+            all if all > most_bytes => 0,
+            _ => most.saturating_sub(self.len),
+        };
         let taken: Vec<Pid> = pids.into_iter().filter(own).take(room).collect();
+        if !taken.is_empty() {
+            let bag = self.groups.entry(group.clone()).or_default();
+            taken.iter().for_each(|pid| bag.add(pid.clone()));
+            self.bytes += bytes;
+        }
         self.len += taken.len();
         *refused += u64::try_from(all - taken.len()).unwrap_or(u64::MAX);
         taken

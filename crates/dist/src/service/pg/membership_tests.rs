@@ -269,3 +269,29 @@ fn members_of_a_third_node_and_too_many_are_not_taken() {
     us.take(&them, Message::Sync(vec![(group(2), many)]));
     assert_eq!((us.members(&group(2)).len(), us.refused()), (3, 7));
 }
+
+#[test]
+fn names_of_groups_and_scopes_of_one_node_are_bounded() {
+    let them = pid("otp@h", 1);
+    let mut us = Membership::new(pid("rust@h", 1));
+    let name = |number: u8| Term::from([number; 100].as_slice());
+    us.most_bytes = 2 * heap(&name(1));
+    let member = |id: u32| vec![pid("otp@h", id)];
+    us.take(&them, Message::Sync((1..5).map(|number| (name(number), member(9))).collect()));
+    assert_eq!((us.groups().len(), us.refused()), (2, 2));
+    // A group that is there takes more, and one that is gone leaves its room.
+    us.take(&them, Message::Join((name(1), member(10))));
+    assert_eq!((us.members(&name(1)).len(), us.refused()), (2, 2));
+    us.take(&them, Message::Leave(member(9), vec![name(2), name(2)]));
+    us.take(&them, Message::Join((name(3), member(9))));
+    us.take(&them, Message::Join((name(4), member(9))));
+    assert_eq!((us.groups().len(), us.refused()), (2, 3));
+    for id in 2..20 {
+        us.take(&pid("otp@h", id), Message::Discover);
+    }
+    assert_eq!(us.peers().count(), MOST_SCOPES);
+    us.take(&pid("other@h", 1), Message::Discover);
+    us.lost(&them);
+    us.take(&pid("otp@h", 30), Message::Sync(Vec::new()));
+    assert_eq!(us.peers().count(), MOST_SCOPES + 1);
+}
