@@ -9,6 +9,7 @@ use super::ConflictMethod;
 use super::locker::LockerMessage;
 use super::machine::{Command, Effect, Event, MOST_NODES, Machine, Now, Settings};
 use super::message::{self, Message};
+use super::peer::Ops;
 use super::tables::WatchId;
 
 /// Where the messages of a connection are.
@@ -561,6 +562,7 @@ fn a_peer_that_repeats_itself_fills_no_queue_and_keeps_nobody_elses_word_out() {
         machine.tell_locker(LockerMessage::AddKnown(Vec::new()));
     }
     machine.tell_locker(others);
+    assert_eq!(machine.locker.queue.len(), 2);
     let from: Vec<&Atom> = machine
         .locker
         .queue
@@ -586,6 +588,35 @@ fn of_the_nodes_that_a_peer_names_only_so_many_are_dialled() {
     let effects = net.machines[1].handle(net.now, Event::Message { peer, message });
     let joins = effects.iter().filter(|effect| matches!(effect, Effect::Join { .. })).count();
     assert_eq!(joins, MOST_NODES - 1);
+}
+
+#[test]
+fn of_the_nodes_that_the_other_side_knows_only_so_many_are_dialled() {
+    let mut net = Net::new(&NAMES[..2], 1);
+    net.connect(0, 1);
+    let peer = net.nodes[0].clone();
+    // What it resolved is on its way, and all that is missing.
+    let mut message = loop {
+        let session = net.machines[1].peers.get(&peer).and_then(|peer| peer.session.as_ref());
+        let waits = session.is_some_and(|session| matches!(session.ops, Ops::Ours(_)));
+        let next = net.flying.get(&(0, 1)).and_then(VecDeque::front);
+        if let (true, Some(Event::Message { message, .. })) = (waits, next)
+            && let Some(Message::Resolved { .. }) = Message::parse(message.clone())
+        {
+            break message.clone();
+        }
+        assert!(net.step(), "the machines are at rest");
+    };
+    if let Term::Tuple(cast) = &mut message
+        && let [_, Term::Tuple(fields)] = cast.as_mut_slice()
+    {
+        let name = |at: usize| Term::atom(&*format!("n{at}@h").leak());
+        // Behind the word, the node and what it resolved.
+        fields[3] = (0..2 * MOST_NODES).map(name).collect();
+    }
+    let effects = net.machines[1].handle(net.now, Event::Message { peer, message });
+    let joins = effects.iter().filter(|effect| matches!(effect, Effect::Join { .. })).count();
+    assert_eq!(joins, MOST_NODES);
 }
 
 #[test]
