@@ -97,8 +97,9 @@ impl Three {
              code:load_binary(scorer, \"scorer.erl\", Code)"
         );
         assert_eq!(server.eval(load).await?, "{module,scorer}");
-        let node =
-            world.node("rust")?.visibility(Visibility::Visible).exports(exports()).start().await?;
+        let node = world.node("rust")?.visibility(Visibility::Visible).exports(exports());
+        // Without `global`, which is a process of its own: those counted are those called.
+        let node = node.global(false).start().await?;
         node.connect(&name_of(&asker)?).await?;
         // The BEAM nodes first know what the Rust node can do when it has told them.
         asker.sees(node.name().as_str(), true, SOON).await?;
