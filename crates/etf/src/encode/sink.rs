@@ -1,0 +1,79 @@
+//! Where encoded bytes go.
+
+use bytes::Bytes;
+
+use super::{Encoder, SHARED, atom_bytes};
+use crate::{Atom, tag};
+
+/// Where encoded bytes go.
+pub(crate) trait Sink {
+    fn put(&mut self, bytes: &[u8]);
+
+    /// Makes room for what will come at least.
+    #[inline]
+    fn expect(&mut self, _bytes: usize) {}
+
+    /// Bytes that live on by themselves, so that a large piece need not be copied.
+    fn share(&mut self, bytes: &Bytes) {
+        self.put(bytes);
+    }
+
+    fn atom(&mut self, atom: &Atom)
+    where
+        Self: Sized,
+    {
+        atom_bytes(atom, self);
+    }
+}
+
+impl Sink for Vec<u8> {
+    #[inline]
+    fn expect(&mut self, bytes: usize) {
+        self.reserve(bytes);
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.extend_from_slice(bytes);
+    }
+}
+
+impl Sink for Encoder {
+    #[inline]
+    fn expect(&mut self, bytes: usize) {
+        self.buffer.reserve(bytes);
+    }
+
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.buffer.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    fn share(&mut self, bytes: &Bytes) {
+        if bytes.len() >= SHARED {
+            self.flush();
+            self.rope.push(bytes.clone());
+        } else {
+            self.put(bytes);
+        }
+    }
+
+    #[inline]
+    fn atom(&mut self, atom: &Atom) {
+        match self.atoms.as_mut().and_then(|atoms| atoms.number(atom)) {
+            Some(number) => self.put(&[tag::ATOM_CACHE_REF, number]),
+            None => atom_bytes(atom, self),
+        }
+    }
+}
+
+/// Only counts.
+pub(super) struct Counter(pub(super) u64);
+
+impl Sink for Counter {
+    #[inline]
+    fn put(&mut self, bytes: &[u8]) {
+        self.0 += bytes.len() as u64;
+    }
+}
