@@ -2,6 +2,8 @@
 //!
 //! Only of the usual kinds of terms; others, and what is longer, are left to the encoder for everything.
 
+use std::slice;
+
 use bytes::Bytes;
 
 use super::{SHORT, as_byte};
@@ -9,101 +11,91 @@ use crate::{Rope, Term, tag};
 
 /// The term with its leading 131; `None` if it is longer than [`SHORT`] or has unusual parts.
 pub(super) fn encode(term: &Term) -> Option<Rope> {
-    let mut short = Short { bytes: [0; SHORT] };
-    let after_version = short.put(0, [tag::VERSION])?;
-    let len = short.term(after_version, term)?;
-    Some(Bytes::copy_from_slice(short.bytes.get(..len)?).into())
+    let mut bytes = [0; SHORT];
+    let room = put([tag::VERSION], &mut bytes)?;
+    let left = all(slice::from_ref(term), room)?.len();
+    Some(Bytes::copy_from_slice(bytes.get(..SHORT - left)?).into())
 }
 
-struct Short {
-    bytes: [u8; SHORT],
+/// Where there is room, and what is left of it; `None` when there is not enough.
+fn write<'a>(term: &Term, room: &'a mut [u8]) -> Option<&'a mut [u8]> {
+    match term {
+        Term::Float(value) if value.is_finite() => {
+            put(value.to_be_bytes(), put([tag::NEW_FLOAT], room)?)
+        }
+        Term::List(items) => list(items, room),
+        Term::Map(map) => all(map.items(), header(tag::MAP, map.len(), room)?),
+        Term::Int(_) | Term::Atom(_) | Term::Binary(_) | Term::Tuple(_) => {
+            all(slice::from_ref(term), room)
+        }
+        _ => None,
+    }
 }
 
-/// Each writes at a position and returns the one after.
-impl Short {
-    /// Recursive, and never deep: each level takes two bytes or more.
-    fn term(&mut self, at: usize, term: &Term) -> Option<usize> {
-        match term {
+/// The same of several terms, the usual kinds without a call for each.
+///
+/// Recursive, and never deep: each level takes two bytes or more.
+fn all<'a>(terms: &[Term], mut room: &'a mut [u8]) -> Option<&'a mut [u8]> {
+    for term in terms {
+        room = match term {
+            Term::Int(value) => integer(*value, room)?,
             Term::Atom(atom) => {
                 let text = atom.as_str().as_bytes();
-                let at = self.put(at, [tag::SMALL_ATOM_UTF8, u8::try_from(text.len()).ok()?])?;
-                self.copy(at, text)
+                let length = u8::try_from(text.len()).ok()?;
+                copy(text, put([tag::SMALL_ATOM_UTF8, length], room)?)?
             }
-            Term::Int(value) => self.integer(at, *value),
-            Term::Binary(bytes) => {
-                let at = self.header(at, tag::BINARY, bytes.len())?;
-                self.copy(at, bytes)
-            }
-            Term::Float(value) if value.is_finite() => {
-                let at = self.put(at, [tag::NEW_FLOAT])?;
-                self.put(at, value.to_be_bytes())
-            }
+            Term::Binary(bytes) => copy(bytes, header(tag::BINARY, bytes.len(), room)?)?,
             Term::Tuple(items) => {
                 let arity = u8::try_from(items.len()).ok()?;
-                let at = self.put(at, [tag::SMALL_TUPLE, arity])?;
-                self.terms(at, items)
+                all(items, put([tag::SMALL_TUPLE, arity], room)?)?
             }
-            Term::List(items) => self.list(at, items),
-            Term::Map(map) => {
-                let at = self.header(at, tag::MAP, map.len())?;
-                self.terms(at, map.items())
-            }
-            _ => None,
-        }
+            term => write(term, room)?,
+        };
     }
+    Some(room)
+}
 
-    fn terms(&mut self, mut at: usize, terms: &[Term]) -> Option<usize> {
-        for term in terms {
-            at = self.term(at, term)?;
-        }
-        Some(at)
+fn list<'a>(items: &[Term], room: &'a mut [u8]) -> Option<&'a mut [u8]> {
+    if items.is_empty() {
+        return put([tag::NIL], room);
     }
+    // No element is shorter than a byte.
+    let short = u8::try_from(items.len()).ok()?;
+    if !items.iter().all(|item| as_byte(item).is_some()) {
+        let room = all(items, header(tag::LIST, items.len(), room)?)?;
+        return put([tag::NIL], room);
+    }
+    let room = put([tag::STRING, 0, short], room)?;
+    items.iter().filter_map(as_byte).try_fold(room, |room, byte| put([byte], room))
+}
 
-    fn list(&mut self, at: usize, items: &[Term]) -> Option<usize> {
-        if items.is_empty() {
-            return self.put(at, [tag::NIL]);
-        }
-        // No element is shorter than a byte.
-        let short = u8::try_from(items.len()).ok()?;
-        if !items.iter().all(|item| as_byte(item).is_some()) {
-            let at = self.header(at, tag::LIST, items.len())?;
-            let at = self.terms(at, items)?;
-            return self.put(at, [tag::NIL]);
-        }
-        let mut at = self.put(at, [tag::STRING, 0, short])?;
-        for byte in items.iter().filter_map(as_byte) {
-            at = self.put(at, [byte])?;
-        }
-        Some(at)
+#[inline]
+fn integer(value: i64, room: &mut [u8]) -> Option<&mut [u8]> {
+    if let Ok(byte) = u8::try_from(value) {
+        return put([tag::SMALL_INTEGER, byte], room);
     }
+    let [a, b, c, d] = i32::try_from(value).ok()?.to_be_bytes();
+    put([tag::INTEGER, a, b, c, d], room)
+}
 
-    #[inline]
-    fn integer(&mut self, at: usize, value: i64) -> Option<usize> {
-        if let Ok(byte) = u8::try_from(value) {
-            return self.put(at, [tag::SMALL_INTEGER, byte]);
-        }
-        let [a, b, c, d] = i32::try_from(value).ok()?.to_be_bytes();
-        self.put(at, [tag::INTEGER, a, b, c, d])
-    }
+#[inline]
+fn header(tag: u8, len: usize, room: &mut [u8]) -> Option<&mut [u8]> {
+    // What is longer has no room here.
+    put([tag, 0, 0, 0, u8::try_from(len).ok()?], room)
+}
 
-    #[inline]
-    fn header(&mut self, at: usize, tag: u8, len: usize) -> Option<usize> {
-        // What is longer has no room here.
-        let len = u8::try_from(len).ok()?;
-        self.put(at, [tag, 0, 0, 0, len])
-    }
+#[inline]
+fn put<const N: usize>(bytes: [u8; N], room: &mut [u8]) -> Option<&mut [u8]> {
+    let (place, left) = room.split_first_chunk_mut()?;
+    *place = bytes;
+    Some(left)
+}
 
-    #[inline]
-    fn put<const N: usize>(&mut self, at: usize, bytes: [u8; N]) -> Option<usize> {
-        *self.bytes.get_mut(at..)?.first_chunk_mut()? = bytes;
-        Some(at + N)
-    }
-
-    #[inline]
-    fn copy(&mut self, at: usize, bytes: &[u8]) -> Option<usize> {
-        self.bytes.get_mut(at..)?.get_mut(..bytes.len())?.copy_from_slice(bytes);
-        Some(at + bytes.len())
-    }
+#[inline]
+fn copy<'a>(bytes: &[u8], room: &'a mut [u8]) -> Option<&'a mut [u8]> {
+    let (place, left) = room.split_at_mut_checked(bytes.len())?;
+    place.copy_from_slice(bytes);
+    Some(left)
 }
 
 #[cfg(test)]
