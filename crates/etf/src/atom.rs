@@ -24,6 +24,9 @@ impl Atom {
     /// The greatest number of characters (not bytes) that an atom may have.
     pub const MAX_CHARS: usize = 255;
 
+    /// Texts of up to this many bytes are stored inline.
+    pub(crate) const INLINE: usize = 23;
+
     /// An atom of that text, which may be empty.
     ///
     /// # Errors
@@ -48,6 +51,23 @@ impl Atom {
             "an atom has at most 255 characters"
         );
         Self(SmolStr::new_static(text))
+    }
+
+    /// An atom of the first so many bytes of these, if they are a text that is stored inline.
+    #[inline]
+    pub(crate) fn inline(bytes: &[u8], length: usize) -> Option<Self> {
+        /// In this place it takes few steps to see that a text is ASCII.
+        #[repr(align(8))]
+        struct Aligned([u8; 16]);
+
+        if let Some(padded) = padded(bytes, length) {
+            let aligned = Aligned(padded.to_le_bytes());
+            return Some(Self(SmolStr::new(std::str::from_utf8(&aligned.0).ok()?.get(..length)?)));
+        }
+        if length > Self::INLINE {
+            return None;
+        }
+        Some(Self(SmolStr::new(std::str::from_utf8(bytes.get(..length)?).ok()?)))
     }
 
     /// The text, without quotes.
@@ -75,6 +95,14 @@ impl Atom {
     pub(crate) fn heap_size(&self) -> usize {
         if self.0.is_heap_allocated() { self.0.len() + 2 * size_of::<usize>() } else { 0 }
     }
+}
+
+/// The first so many bytes of these, 1 to 16, with zeros behind them; `None` where not so many follow that they can be
+/// taken all at once.
+#[inline]
+pub(crate) fn padded(bytes: &[u8], length: usize) -> Option<u128> {
+    let spare = 16_usize.checked_sub(length).filter(|spare| *spare < 16)?;
+    Some(u128::from_le_bytes(*bytes.first_chunk()?) & (u128::MAX >> (8 * spare)))
 }
 
 /// Why a text is not an atom.

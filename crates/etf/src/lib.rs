@@ -58,4 +58,4 @@ pub use crate::serde::{
 #[cfg(feature = "jiff")]
 pub use crate::serde::{date, date_time, naive_date_time, time};
 pub use crate::term::{ImproperList, Term};
-pub use crate::view::{Elements, MapView, View};
+pub use crate::view::{Elements, MapView, View, ViewKind};

@@ -44,10 +44,7 @@ impl RawTerm {
     /// # Errors
     /// When the bytes are malformed, or over the limits.
     pub fn decode(&self, limits: &Limits) -> Result<Term, DecodeError> {
-        let mut decoder = Decoder::new(&self.bytes, &self.atoms, limits);
-        let term = if self.versioned { decoder.term_with_version()? } else { decoder.term()? };
-        decoder.finish()?;
-        Ok(term)
+        Decoder::new(&self.bytes, &self.atoms, limits).whole(self.versioned)
     }
 
     /// The term where it stands, once it is known to be one; nothing may follow it. See [`View`].
@@ -55,11 +52,7 @@ impl RawTerm {
     /// # Errors
     /// As [`RawTerm::decode`].
     pub fn view(&self, limits: &Limits) -> Result<View<'_>, DecodeError> {
-        if self.versioned {
-            View::versioned(&self.bytes, &self.atoms, limits)
-        } else {
-            View::new(&self.bytes, &self.atoms, limits)
-        }
+        View::checked(&self.bytes, &self.atoms, limits, self.versioned)
     }
 
     /// The bytes, in which tag 82 refers to the atoms of the frame's header.

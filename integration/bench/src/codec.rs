@@ -1,7 +1,7 @@
 //! The codec beside eetf and erltf.
 
 use bytes::Bytes;
-use etf::{Limits, Term, View};
+use etf::{Limits, Term, View, ViewKind};
 
 use crate::contest::Contender;
 use crate::payload::Payload;
@@ -28,16 +28,12 @@ pub fn walkers(payload: &Payload) -> Vec<Contender<'_>> {
 
 /// Takes every value and adds something of it up.
 fn visit(view: View<'_>) -> u64 {
-    if let Some(value) = view.as_int() {
-        value.unsigned_abs()
-    } else if let Some(bytes) = view.as_binary() {
-        bytes.len() as u64
-    } else if let Some(elements) = view.as_tuple().or_else(|| view.as_list()) {
-        elements.map(visit).sum()
-    } else if let Some(map) = view.as_map() {
-        map.iter().map(|(key, value)| visit(key) + visit(value)).sum()
-    } else {
-        view.as_atom().map_or(0, |text| text.len() as u64)
+    match view.kind() {
+        ViewKind::Int(value) => value.unsigned_abs(),
+        ViewKind::Atom(bytes) | ViewKind::Binary(bytes) => bytes.len() as u64,
+        ViewKind::Tuple(elements) | ViewKind::List(elements) => elements.map(visit).sum(),
+        ViewKind::Map(map) => map.iter().map(|(key, value)| visit(key) + visit(value)).sum(),
+        other => panic!("{other:?} in a payload"),
     }
 }
 

@@ -1,4 +1,4 @@
-use super::DecodeErrorKind;
+use super::{DecodeErrorKind, Result};
 use crate::{Limits, Term};
 
 /// What a decoder may still spend.
@@ -23,15 +23,33 @@ impl Budget {
     }
 
     /// Charges for a vector of that many terms.
-    pub(super) fn elements(&mut self, count: usize) -> Result<(), DecodeErrorKind> {
-        self.elements = self.elements.checked_sub(count).ok_or(DecodeErrorKind::Elements)?;
-        self.allocation(count.checked_mul(size_of::<Term>()).ok_or(DecodeErrorKind::Memory)?)
+    #[inline]
+    pub(super) fn elements(&mut self, count: usize) -> Result<()> {
+        let Some(left) = self.elements.checked_sub(count) else {
+            return spent(DecodeErrorKind::Elements);
+        };
+        self.elements = left;
+        // What is too many for this is too much in any case.
+        self.allocation(count.saturating_mul(size_of::<Term>()))
     }
 
     /// Charges for an allocation of that many bytes.
-    pub(super) fn allocation(&mut self, bytes: usize) -> Result<(), DecodeErrorKind> {
-        let cost = bytes.saturating_add(Self::ALLOCATION);
-        self.memory = self.memory.checked_sub(cost).ok_or(DecodeErrorKind::Memory)?;
-        Ok(())
+    #[inline]
+    pub(super) fn allocation(&mut self, bytes: usize) -> Result<()> {
+        if self.take(bytes) { Ok(()) } else { spent(DecodeErrorKind::Memory) }
     }
+
+    /// The same, where nothing is charged for what there is no memory for: whether there was.
+    #[inline]
+    pub(super) fn take(&mut self, bytes: usize) -> bool {
+        let left = self.memory.checked_sub(bytes.saturating_add(Self::ALLOCATION));
+        self.memory = left.unwrap_or(self.memory);
+        left.is_some()
+    }
+}
+
+/// Out of the way of what is fast.
+#[cold]
+fn spent<T>(limit: DecodeErrorKind) -> Result<T> {
+    Err(limit.into())
 }

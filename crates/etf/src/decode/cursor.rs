@@ -1,5 +1,4 @@
 use super::{DecodeErrorKind, Result};
-use crate::{Term, tag};
 
 /// A position in a slice. Reading past the end is [`DecodeErrorKind::Truncated`].
 #[derive(Debug)]
@@ -51,6 +50,16 @@ impl<'a> Cursor<'a> {
         Ok(*taken)
     }
 
+    /// What has not been read.
+    pub(super) const fn rest(&self) -> &'a [u8] {
+        self.rest
+    }
+
+    /// Goes on with the last part of what has not been read.
+    pub(super) const fn set_rest(&mut self, rest: &'a [u8]) {
+        self.rest = rest;
+    }
+
     pub(super) const fn peek(&self) -> Option<u8> {
         if let [first, ..] = self.rest { Some(*first) } else { None }
     }
@@ -75,57 +84,6 @@ impl<'a> Cursor<'a> {
     #[inline]
     pub(super) fn length(&mut self) -> Result<usize> {
         Ok(usize::try_from(self.u32()?).map_err(|_| DecodeErrorKind::Truncated)?)
-    }
-
-    /// Reads integers of one and of four bytes, as many as stand here but at most `missing`: how many are missing then.
-    ///
-    /// A loop of its own, because lists of integers are long; run by run, so that it has no more to do than to copy.
-    pub(super) fn integers(&mut self, mut missing: usize, items: &mut Vec<Term>) -> usize {
-        loop {
-            let taken = match self.peek() {
-                Some(tag::SMALL_INTEGER) => self.run(missing, items, |[tag, value]| {
-                    (tag == tag::SMALL_INTEGER).then_some(value.into())
-                }),
-                Some(tag::INTEGER) => self.run(missing, items, |[tag, a, b, c, d]| {
-                    (tag == tag::INTEGER).then_some(i32::from_be_bytes([a, b, c, d]).into())
-                }),
-                _ => return missing,
-            };
-            missing -= taken;
-            if taken == 0 {
-                return missing;
-            }
-        }
-    }
-
-    /// Reads over integers of one and of four bytes, as many as stand here but at most `most`: how many there were.
-    pub(super) fn skip_integers(&mut self, most: usize) -> usize {
-        let mut rest = self.rest;
-        let mut count = 0;
-        while count < most {
-            rest = match rest {
-                [tag::INTEGER, _, _, _, _, rest @ ..] | [tag::SMALL_INTEGER, _, rest @ ..] => rest,
-                _ => break,
-            };
-            count += 1;
-        }
-        self.rest = rest;
-        count
-    }
-
-    /// Reads integers of `N` bytes until there is another term: how many there were.
-    fn run<const N: usize>(
-        &mut self,
-        most: usize,
-        items: &mut Vec<Term>,
-        value: impl Fn([u8; N]) -> Option<i64>,
-    ) -> usize {
-        let (all, _) = self.rest.as_chunks::<N>();
-        let count = all.iter().take(most).take_while(|bytes| value(**bytes).is_some()).count();
-        let (run, _) = all.split_at_checked(count).unwrap_or_default();
-        items.extend(run.iter().map(|bytes| Term::Int(value(*bytes).unwrap_or_default())));
-        self.rest = self.rest.get(count * N..).unwrap_or_default();
-        count
     }
 }
 

@@ -3,12 +3,15 @@
 mod budget;
 mod compressed;
 mod cursor;
+mod distinct;
 mod error;
 mod opaque;
 mod open;
+mod quick;
 #[cfg(feature = "serde")]
 mod resume;
 mod scalar;
+mod stack;
 mod validate;
 
 use bytes::{Bytes, BytesMut};
@@ -28,10 +31,7 @@ use crate::{Atom, Limits, Term, tag};
 /// # Errors
 /// When the bytes are malformed, or over the limits; [`DecodeError::is_limit`] tells which.
 pub fn decode(bytes: &Bytes, limits: &Limits) -> Result<Term, DecodeError> {
-    let mut decoder = Decoder::new(bytes, &[], limits);
-    let term = decoder.term_with_version()?;
-    decoder.finish()?;
-    Ok(term)
+    Decoder::new(bytes, &[], limits).whole(true)
 }
 
 /// Decodes the terms of one frame, one after the other, within one budget.
@@ -113,17 +113,32 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// As [`Decoder::term`], and when there is no 131.
     pub fn term_with_version(&mut self) -> Result<Term, DecodeError> {
-        self.version()?;
+        self.version().map_err(|kind| self.blame(kind))?;
         self.term()
     }
 
+    /// The term that is all of the bytes; `versioned` when 131 leads it.
+    pub(crate) fn whole(mut self, versioned: bool) -> Result<Term, DecodeError> {
+        self.read_whole(versioned).map_err(|kind| self.blame(kind))
+    }
+
+    #[inline]
+    fn read_whole(&mut self, versioned: bool) -> Result<Term> {
+        if versioned {
+            self.version()?;
+        }
+        let term = self.walk()?;
+        self.end()?;
+        Ok(term)
+    }
+
     /// Reads the 131.
-    pub(crate) fn version(&mut self) -> Result<(), DecodeError> {
+    #[inline]
+    fn version(&mut self) -> Result<()> {
         self.cursor.mark();
-        match self.cursor.u8() {
-            Ok(tag::VERSION) => Ok(()),
-            Ok(_) => Err(self.blame(DecodeErrorKind::NoVersion)),
-            Err(kind) => Err(self.blame(kind)),
+        match self.cursor.u8()? {
+            tag::VERSION => Ok(()),
+            _ => Err(DecodeErrorKind::NoVersion.into()),
         }
     }
 
@@ -150,25 +165,36 @@ impl<'a> Decoder<'a> {
     /// # Errors
     /// [`DecodeErrorKind::Trailing`] when some have not.
     pub fn finish(&mut self) -> Result<(), DecodeError> {
+        self.end().map_err(|kind| self.blame(kind))
+    }
+
+    #[inline]
+    fn end(&mut self) -> Result<()> {
         self.cursor.mark();
         match self.cursor.remaining() {
             0 => Ok(()),
-            count => Err(self.blame(DecodeErrorKind::Trailing { count })),
+            count => Err(DecodeErrorKind::Trailing { count }.into()),
         }
     }
 
+    #[cold]
     fn blame(&self, kind: impl Into<Box<DecodeErrorKind>>) -> DecodeError {
         let offset = self.cursor.marked();
         DecodeError { kind: *kind.into(), offset, tag: self.input.get(offset).copied() }
     }
 
+    #[inline]
     fn walk(&mut self) -> Result<Term> {
         self.cursor.mark();
         let tag = self.cursor.u8()?;
+        let place = Place { level: 0, keys: 0, pending: 0 };
+        if tag == tag::SMALL_TUPLE {
+            return self.small_tuple(place).map(Term::Tuple);
+        }
         if !is_container(tag) {
             return self.scalar(tag);
         }
-        self.nested(tag, Place { level: 0, keys: 0, pending: 0 })
+        self.nested(tag, place)
     }
 
     /// The term that has others inside and starts with this tag; the first few levels are read by recursion,
@@ -205,14 +231,20 @@ impl<'a> Decoder<'a> {
         self.budget.elements(arity)?;
         self.check_depth(place)?;
         let mut items = Vec::with_capacity(arity);
-        for missing in (0..arity).rev() {
+        let mut missing = arity;
+        loop {
+            missing = self.quick(missing, &mut items);
+            if missing == 0 {
+                break;
+            }
+            missing -= 1;
             self.cursor.mark();
             let tag = self.cursor.u8()?;
             if is_container(tag) {
                 let (level, pending) = (place.level + 1, place.pending + missing);
                 self.nested_into(tag, Place { level, keys: place.keys, pending }, &mut items)?;
             } else {
-                self.leaf_into(tag, &mut items)?;
+                items.push(self.scalar(tag)?);
             }
         }
         Ok(items)
@@ -265,51 +297,20 @@ impl<'a> Decoder<'a> {
 
     /// Reads elements until none is missing, or one has others inside: its tag is returned.
     fn fill(&mut self, open: &mut Open) -> Result<Option<u8>> {
-        while open.missing > 0 {
+        loop {
+            open.missing = self.quick(open.missing, &mut open.items);
+            if open.missing == 0 {
+                break;
+            }
             self.cursor.mark();
             open.missing -= 1;
             let tag = self.cursor.u8()?;
             if is_container(tag) {
                 return Ok(Some(tag));
             }
-            self.leaf_into(tag, &mut open.items)?;
-            if matches!(tag, tag::SMALL_INTEGER | tag::INTEGER) && matches!(open.kind, Kind::List) {
-                open.missing = self.cursor.integers(open.missing, &mut open.items);
-            }
+            open.items.push(self.scalar(tag)?);
         }
         Ok(None)
-    }
-
-    /// Reads a term that has none inside to where it belongs. The usual ones are made there: a term that is moved
-    /// right after it was made costs more than making it, as its parts were written and are read in different sizes.
-    #[inline]
-    fn leaf_into(&mut self, tag: u8, items: &mut Vec<Term>) -> Result<()> {
-        match tag {
-            tag::SMALL_INTEGER => {
-                let value = self.cursor.u8()?;
-                items.push(Term::Int(value.into()));
-            }
-            tag::INTEGER => {
-                let value = i32::from_be_bytes(self.cursor.array()?);
-                items.push(Term::Int(value.into()));
-            }
-            tag::SMALL_ATOM_UTF8 => {
-                let length = self.cursor.u8()?.into();
-                let atom = self.utf8_atom(length)?;
-                items.push(Term::Atom(atom));
-            }
-            tag::BINARY => {
-                let bytes = self.binary()?;
-                items.push(Term::Binary(bytes));
-            }
-            tag::ATOM_CACHE_REF => {
-                let atom = self.header_atom()?;
-                items.push(Term::Atom(atom));
-            }
-            tag::NIL => items.push(Term::NIL),
-            tag => items.push(self.scalar(tag)?),
-        }
-        Ok(())
     }
 
     /// Reads the start of a term that has others inside.
@@ -341,6 +342,7 @@ impl<'a> Decoder<'a> {
     }
 
     /// Whether the bytes can hold that many elements besides those that are pending.
+    #[inline]
     fn check_room(&self, count: usize, pending: usize) -> Result<()> {
         match count.checked_add(pending) {
             Some(needed) if needed <= self.cursor.remaining() => Ok(()),

@@ -52,6 +52,8 @@ impl Decoder<'_> {
         if matches!(open.kind, Kind::List) && !self.tail(open, pending)? {
             return Ok(None);
         }
+        // Whatever is wrong now is wrong with the whole.
+        self.cursor.mark_at(open.start);
         let mut items = std::mem::take(&mut open.items);
         Ok(Some(match open.kind {
             Kind::Tuple => Term::Tuple(items),
@@ -61,10 +63,9 @@ impl Decoder<'_> {
                 Some(tail) => Term::ImproperList(Box::new(ImproperList { items, tail })),
                 None => Term::NIL,
             },
-            Kind::Map => Term::Map(Map::from_items(items).map_err(|_| {
-                self.cursor.mark_at(open.start);
-                DecodeErrorKind::DuplicateKey
-            })?),
+            Kind::Map => {
+                Term::Map(Map::from_items(items).map_err(|_| DecodeErrorKind::DuplicateKey)?)
+            }
             Kind::Fun => Term::Fun(Fun(self.fun(open, &items)?)),
             Kind::Record => Term::Record(Record(self.record(open, &items)?)),
         }))
@@ -99,6 +100,7 @@ impl Decoder<'_> {
                 Ok(true)
             }
             _ => {
+                self.cursor.mark();
                 self.budget.elements(1)?;
                 open.items.reserve(1);
                 open.missing = 1;

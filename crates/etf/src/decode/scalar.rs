@@ -226,7 +226,8 @@ impl Decoder<'_> {
     #[inline]
     pub(super) fn keep(&mut self, part: &[u8]) -> Result<Bytes> {
         if part.len() < SMALL_BINARY {
-            self.copy_small(part)
+            self.budget.allocation(part.len())?;
+            Ok(self.copy_small(part, self.cursor.remaining()))
         } else if self.is_copied(part.len()) {
             self.budget.allocation(part.len())?;
             Ok(Bytes::copy_from_slice(part))
@@ -240,24 +241,23 @@ impl Decoder<'_> {
         length < SMALL_BINARY || length < self.input.len() / SMALL_FRACTION
     }
 
+    /// A copy of bytes that have been charged for as if they had a place of their own: that is more than the blocks
+    /// take, but for a part of the last one. So many bytes come after them.
+    ///
     /// Where there are many, allocating is most of the work of reading them, so they share blocks.
-    fn copy_small(&mut self, part: &[u8]) -> Result<Bytes> {
-        // As if each had a place of its own: that is more than the blocks take, but for a part of the last one.
-        self.budget.allocation(part.len())?;
+    #[inline]
+    pub(super) fn copy_small(&mut self, part: &[u8], remaining: usize) -> Bytes {
         self.copied += 1;
         if self.copied <= ALONE || part.is_empty() {
-            return Ok(Bytes::copy_from_slice(part));
+            return Bytes::copy_from_slice(part);
         }
         let block = match &mut self.block {
             Some(block) if block.capacity() >= part.len() => block,
-            block => {
-                // No more than can still come.
-                let size = BLOCK.min(part.len() + self.cursor.remaining());
-                block.insert(BytesMut::with_capacity(size))
-            }
+            // No more than can still come.
+            block => block.insert(BytesMut::with_capacity(BLOCK.min(part.len() + remaining))),
         };
         block.extend_from_slice(part);
-        Ok(block.split().freeze())
+        block.split().freeze()
     }
 }
 

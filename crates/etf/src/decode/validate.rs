@@ -3,19 +3,14 @@
 //! All checks are those of the decoder, in its order, and the same is charged to the same limits: what passes here can be decoded, and
 //! what does not is refused with the same error. What is rare is decoded and dropped.
 
-use std::collections::HashSet;
-
-use super::{DecodeErrorKind, Decoder, MAX_KEYS, Place, Result, is_container};
+use super::stack::Stack;
+use super::{DecodeErrorKind, Decoder, Place, RECURSED, Result, is_container};
+use crate::atom::padded;
 use crate::encode::MAX_ARITY;
-use crate::map::distinct;
-use crate::view::Key;
-use crate::{AtomError, Limits, Reference, ReferenceError, Term, tag};
+use crate::{Atom, AtomError, Reference, ReferenceError, tag};
 
-/// Atoms of up to this many bytes are stored inline.
-const INLINE: usize = 23;
-
-/// Maps of more keys have these compared by their hashes.
-const FLAT: usize = 32;
+/// The bits that no character of ASCII has, in 16 bytes.
+const NOT_ASCII: u128 = u128::from_ne_bytes([0x80; 16]);
 
 /// A term that has others inside, of which some are still to be checked.
 #[derive(Clone, Copy, Default)]
@@ -47,25 +42,66 @@ struct Notes {
     /// The terms that the current one stands in, outermost first.
     outer: Stack<Level, 6>,
     /// Offsets of the keys of all maps that are not complete.
-    keys: Stack<usize, FLAT>,
+    keys: Stack<usize, { Decoder::FLAT_KEYS }>,
 }
 
 impl Decoder<'_> {
-    /// Checks the next term, which no 131 leads.
-    pub(crate) fn validate(&mut self) -> Result<(), super::DecodeError> {
-        self.validate_term().map_err(|kind| self.blame(kind))
+    /// Checks that the bytes are one term, and no more; `versioned` when 131 leads it. Says where the term starts.
+    pub(crate) fn validate(mut self, versioned: bool) -> Result<usize, super::DecodeError> {
+        self.validate_whole(versioned).map_err(|kind| self.blame(kind))
     }
 
-    fn validate_term(&mut self) -> Result<()> {
+    fn validate_whole(&mut self, versioned: bool) -> Result<usize> {
+        if versioned {
+            self.version()?;
+        }
+        let start = self.position();
         self.cursor.mark();
         let tag = self.cursor.u8()?;
-        if !is_container(tag) {
-            return self.skip_scalar(tag);
+        if is_container(tag) {
+            self.skip_nested(tag, Place { level: 0, keys: 0, pending: 0 })?;
+        } else {
+            self.skip_scalar(tag)?;
         }
+        self.end()?;
+        Ok(start)
+    }
+
+    /// The term that has others inside and starts with this tag; small tuples by recursion, as far as the decoder does that.
+    fn skip_nested(&mut self, tag: u8, place: Place) -> Result<()> {
+        if tag == tag::SMALL_TUPLE && place.level < RECURSED {
+            self.skip_small_tuple(place)
+        } else {
+            self.skip_container(tag, place)
+        }
+    }
+
+    fn skip_small_tuple(&mut self, place: Place) -> Result<()> {
+        let mut missing = usize::from(self.cursor.u8()?);
+        self.check_room(missing, place.pending)?;
+        self.budget.elements(missing)?;
+        self.check_depth(place)?;
+        loop {
+            missing = self.skip_quick(missing, |_, _| {});
+            if missing == 0 {
+                return Ok(());
+            }
+            missing -= 1;
+            self.cursor.mark();
+            let tag = self.cursor.u8()?;
+            if is_container(tag) {
+                let (level, pending) = (place.level + 1, place.pending + missing);
+                self.skip_nested(tag, Place { level, keys: place.keys, pending })?;
+            } else {
+                self.skip_scalar(tag)?;
+            }
+        }
+    }
+
+    fn skip_container(&mut self, tag: u8, place: Place) -> Result<()> {
         let mut notes = Notes::default();
-        let root = Place { level: 0, keys: 0, pending: 0 };
-        let Some(mut level) = self.enter(tag, root, &notes)? else { return Ok(()) };
-        let mut pending = 0;
+        let Some(mut level) = self.enter(tag, place, &notes)? else { return Ok(()) };
+        let mut pending = place.pending;
         loop {
             let Some(tag) = self.skip_elements(&mut level, &mut notes)? else {
                 if !self.leave(&mut level, pending, &mut notes)? {
@@ -81,12 +117,14 @@ impl Decoder<'_> {
                 continue;
             };
             let is_key = level.kind == Kind::Map && !level.missing.is_multiple_of(2);
-            let place = Place {
-                level: notes.outer.len() + 1,
+            let inner = Place {
+                level: place.level + notes.outer.len() + 1,
                 keys: level.keys + u8::from(is_key),
                 pending: pending + level.missing,
             };
-            if let Some(inner) = self.enter(tag, place, &notes)? {
+            if tag == tag::SMALL_TUPLE && inner.level < RECURSED {
+                self.skip_small_tuple(inner)?;
+            } else if let Some(inner) = self.enter(tag, inner, &notes)? {
                 pending += level.missing;
                 notes.outer.push(std::mem::replace(&mut level, inner));
             }
@@ -111,45 +149,73 @@ impl Decoder<'_> {
             return Err(DecodeErrorKind::Arity { arity: count }.into());
         }
         self.budget.elements(count)?;
-        if place.level >= self.max_depth || place.keys > MAX_KEYS {
-            return Err(DecodeErrorKind::Depth.into());
-        }
+        self.check_depth(place)?;
         let noted = notes.keys.len();
         Ok(Some(Level { kind, keys: place.keys, missing: count, start, noted }))
     }
 
     /// Reads elements until none is missing, or one has others inside: its tag is returned.
     fn skip_elements(&mut self, level: &mut Level, notes: &mut Notes) -> Result<Option<u8>> {
-        while level.missing > 0 {
+        loop {
+            level.missing = if level.kind == Kind::Map {
+                self.skip_quick(level.missing, |missing, position| {
+                    if missing.is_multiple_of(2) {
+                        notes.keys.push(position);
+                    }
+                })
+            } else {
+                self.skip_quick(level.missing, |_, _| {})
+            };
+            if level.missing == 0 {
+                return Ok(None);
+            }
             self.cursor.mark();
-            if level.kind == Kind::Map && level.missing.is_multiple_of(2) {
-                notes.keys.push(self.cursor.position());
-            }
             level.missing -= 1;
-            match self.cursor.u8()? {
-                tag::SMALL_INTEGER => {
-                    self.cursor.u8()?;
-                    if level.kind == Kind::List {
-                        level.missing -= self.cursor.skip_integers(level.missing);
-                    }
-                }
-                tag::INTEGER => {
-                    self.cursor.u32()?;
-                    if level.kind == Kind::List {
-                        level.missing -= self.cursor.skip_integers(level.missing);
-                    }
-                }
-                tag::SMALL_ATOM_UTF8 => {
-                    let length = self.cursor.u8()?.into();
-                    self.skip_utf8_atom(length)?;
-                }
-                tag::BINARY => self.skip_binary()?,
-                tag::NIL => {}
-                tag if is_container(tag) => return Ok(Some(tag)),
-                tag => self.skip_scalar(tag)?,
+            let tag = self.cursor.u8()?;
+            if is_container(tag) {
+                return Ok(Some(tag));
             }
+            self.skip_scalar(tag)?;
         }
-        Ok(None)
+    }
+
+    /// Reads elements as long as they are of the usual kinds and nothing is wrong with them, as [`Decoder::quick`] does: how
+    /// many are missing then. Each, also the one that is left to others, is begun with how many are missing and its offset.
+    #[inline]
+    fn skip_quick(&mut self, mut missing: usize, mut begin: impl FnMut(usize, usize)) -> usize {
+        let mut rest = self.cursor.rest();
+        while missing > 0 {
+            begin(missing, self.input.len() - rest.len());
+            rest = match rest {
+                [tag::SMALL_INTEGER, _, rest @ ..]
+                | [tag::INTEGER, _, _, _, _, rest @ ..]
+                | [tag::NIL, rest @ ..] => rest,
+                [tag::SMALL_ATOM_UTF8, length, rest @ ..] => {
+                    let length = usize::from(*length);
+                    let Some((text, after)) = rest.split_at_checked(length) else { break };
+                    let is_ascii = match padded(rest, length) {
+                        Some(text) => text & NOT_ASCII == 0,
+                        None => length <= Atom::INLINE && text.is_ascii(),
+                    };
+                    if !is_ascii {
+                        break;
+                    }
+                    after
+                }
+                [tag::BINARY, 0, 0, 0, length, rest @ ..] => {
+                    let length = usize::from(*length);
+                    let Some(rest) = rest.get(length..) else { break };
+                    if !self.budget.take(length) {
+                        break;
+                    }
+                    rest
+                }
+                _ => break,
+            };
+            missing -= 1;
+        }
+        self.cursor.set_rest(rest);
+        missing
     }
 
     /// Whether a term ends here that has its elements.
@@ -192,6 +258,7 @@ impl Decoder<'_> {
                 Ok(true)
             }
             _ => {
+                self.cursor.mark();
                 self.budget.elements(1)?;
                 level.missing = 1;
                 level.kind = Kind::ListAndTail;
@@ -250,7 +317,7 @@ impl Decoder<'_> {
     fn skip_string(&mut self) -> Result<()> {
         let length = self.cursor.u16()?.into();
         self.cursor.take(length)?;
-        Ok(self.budget.elements(length)?)
+        self.budget.elements(length)
     }
 
     fn skip_binary(&mut self) -> Result<()> {
@@ -285,114 +352,18 @@ impl Decoder<'_> {
 
     fn skip_utf8_atom(&mut self, length: usize) -> Result<()> {
         let text = self.cursor.take(length)?;
-        // Checking this alone is a few instructions, and most atoms are of that kind.
-        if length <= INLINE && text.is_ascii() {
-            return Ok(());
-        }
         let text = std::str::from_utf8(text).map_err(|_| DecodeErrorKind::AtomEncoding)?;
-        if length <= INLINE {
+        if length <= Atom::INLINE {
             return Ok(());
         }
         // Of these some are kept elsewhere than on the heap.
         if text.starts_with(['\n', ' ']) {
             return self.keep_atom(text).map(drop);
         }
-        let chars = if length > crate::Atom::MAX_CHARS { text.chars().count() } else { 0 };
-        if chars > crate::Atom::MAX_CHARS {
+        let chars = if length > Atom::MAX_CHARS { text.chars().count() } else { 0 };
+        if chars > Atom::MAX_CHARS {
             return Err(DecodeErrorKind::from(AtomError::TooLong { chars }).into());
         }
-        Ok(self.budget.allocation(length + 2 * size_of::<usize>())?)
-    }
-
-    /// Whether no two of the keys at these offsets are the same.
-    fn are_distinct(&self, keys: &[usize]) -> bool {
-        let key = |at: &usize| Key::read(self.input.get(*at..).unwrap_or_default(), self.atoms);
-        if keys.len() < 2 {
-            return true;
-        }
-        if keys.iter().any(|at| key(at).is_none()) {
-            return self.are_distinct_terms(keys);
-        }
-        if keys.len() <= FLAT {
-            let mut later = keys.iter();
-            while let Some(first) = later.next() {
-                let first = key(first);
-                if later.clone().any(|at| key(at) == first) {
-                    return false;
-                }
-            }
-            return true;
-        }
-        let mut seen = HashSet::with_capacity(keys.len());
-        keys.iter().all(|at| key(at).is_some_and(|key| seen.insert(key)))
-    }
-
-    /// The same of keys of any kind, by decoding them.
-    fn are_distinct_terms(&self, keys: &[usize]) -> bool {
-        // They have passed the limits.
-        let limits = Limits::UNBOUNDED;
-        let decode = |at: &usize| {
-            let bytes = self.input.slice((*at).min(self.input.len())..);
-            Decoder::new(&bytes, self.atoms, &limits).term().ok()
-        };
-        let terms: Vec<Term> = keys.iter().filter_map(decode).collect();
-        distinct(&terms)
-    }
-}
-
-/// A stack of which the first few places take no allocation.
-struct Stack<T, const N: usize> {
-    inline: [T; N],
-    len: usize,
-    /// All of it, once it is longer than `N`.
-    spilled: Vec<T>,
-}
-
-impl<T: Copy + Default, const N: usize> Default for Stack<T, N> {
-    fn default() -> Self {
-        Self { inline: [T::default(); N], len: 0, spilled: Vec::new() }
-    }
-}
-
-impl<T: Copy, const N: usize> Stack<T, N> {
-    const fn len(&self) -> usize {
-        self.len
-    }
-
-    fn push(&mut self, item: T) {
-        if self.spilled.is_empty() {
-            if let Some(place) = self.inline.get_mut(self.len) {
-                *place = item;
-                self.len += 1;
-                return;
-            }
-            self.spilled.extend_from_slice(&self.inline);
-        }
-        self.spilled.push(item);
-        self.len += 1;
-    }
-
-    fn pop(&mut self) -> Option<T> {
-        let last = self.from(self.len.checked_sub(1)?).first().copied();
-        self.truncate(self.len - 1);
-        last
-    }
-
-    fn from(&self, start: usize) -> &[T] {
-        let all = if self.spilled.is_empty() { self.inline.as_slice() } else { &self.spilled };
-        all.get(start..self.len).unwrap_or_default()
-    }
-
-    /// Back to a length that it had.
-    fn truncate(&mut self, len: usize) {
-        self.len = len;
-        if len > N {
-            self.spilled.truncate(len);
-        } else if let Some(rest) = self.spilled.get(..len) {
-            if let Some(places) = self.inline.get_mut(..len) {
-                places.copy_from_slice(rest);
-            }
-            self.spilled.clear();
-        }
+        self.budget.allocation(length + 2 * size_of::<usize>())
     }
 }

@@ -1,6 +1,6 @@
 //! The elements of a view.
 
-use super::{Frame, Part, View};
+use super::{Frame, View};
 use crate::view::skip::length;
 use crate::{Term, tag};
 
@@ -97,7 +97,7 @@ impl<'a> Iterator for Elements<'a> {
         }
         let (byte, rest) = self.bytes.split_first()?;
         self.bytes = rest;
-        Some(View { part: Part::Byte(*byte), frame: self.frame })
+        Some(View::byte(*byte, self.frame))
     }
 
     /// What `for_each`, `sum` and the like are made of: the position stays at hand from one element to the next.
@@ -116,7 +116,7 @@ impl<'a> Iterator for Elements<'a> {
             }
         }
         let frame = self.frame;
-        self.bytes.iter().fold(all, |all, byte| f(all, View { part: Part::Byte(*byte), frame }))
+        self.bytes.iter().fold(all, |all, byte| f(all, View::byte(*byte, frame)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -151,9 +151,16 @@ impl<'a> MapView<'a> {
     }
 
     /// Keys and values, in order.
+    #[inline]
     pub fn iter(self) -> impl Iterator<Item = (View<'a>, View<'a>)> {
-        let mut elements = Elements::tuple(2 * self.pairs, self.wire, self.frame);
-        std::iter::from_fn(move || Some((elements.next()?, elements.next()?)))
+        let (mut left, mut wire) = (self.pairs, self.wire);
+        std::iter::from_fn(move || {
+            left = left.checked_sub(1)?;
+            let key = View::at(wire, self.frame);
+            let value = View::at(key.rest(), self.frame);
+            wire = value.rest();
+            Some((key, value))
+        })
     }
 
     /// The value of a key, told from others as by Erlang's `=:=`.

@@ -2,6 +2,7 @@
 
 mod elements;
 mod key;
+mod kind;
 mod skip;
 
 use std::borrow::Cow;
@@ -11,6 +12,7 @@ use bytes::Bytes;
 
 pub use self::elements::{Elements, MapView};
 pub(crate) use self::key::Key;
+pub use self::kind::ViewKind;
 use self::skip::{array, length, skip, text};
 use crate::{Atom, DecodeError, Decoder, Limits, Pid, Reference, Term, tag};
 
@@ -44,7 +46,8 @@ use crate::{Atom, DecodeError, Decoder, Limits, Pid, Reference, Term, tag};
 /// ```
 #[derive(Clone, Copy)]
 pub struct View<'a> {
-    part: Part<'a>,
+    /// The tag is the first of these; the term ends somewhere in them. Never a list of no elements and a tail.
+    wire: &'a [u8],
     frame: Frame<'a>,
 }
 
@@ -55,13 +58,17 @@ struct Frame<'a> {
     atoms: &'a [Atom],
 }
 
-#[derive(Clone, Copy)]
-enum Part<'a> {
-    /// The tag is the first of these; the term ends somewhere in them. Never a list of no elements and a tail.
-    Wire(&'a [u8]),
-    /// An element of a list of bytes (STRING_EXT), which has no tag.
-    Byte(u8),
-}
+/// The elements of a list of bytes (STRING_EXT), which have no tags there.
+static BYTES: [[u8; 2]; 256] = {
+    let mut all = [[tag::SMALL_INTEGER, 0]; 256];
+    let (mut rest, mut byte): (&mut [[u8; 2]], u8) = (&mut all, 0);
+    while let [[_, value], after @ ..] = rest {
+        *value = byte;
+        byte = byte.wrapping_add(1);
+        rest = after;
+    }
+    all
+};
 
 impl<'a> View<'a> {
     /// The term that is all of the bytes, in which tag 82 refers to `atoms`: those of the frame's header, or none.
@@ -69,7 +76,7 @@ impl<'a> View<'a> {
     /// # Errors
     /// When the bytes are malformed, or over the limits.
     pub fn new(bytes: &'a Bytes, atoms: &'a [Atom], limits: &Limits) -> Result<Self, DecodeError> {
-        Self::after(bytes, atoms, Decoder::new(bytes, atoms, limits))
+        Self::checked(bytes, atoms, limits, false)
     }
 
     /// The same of bytes that 131 leads.
@@ -81,39 +88,37 @@ impl<'a> View<'a> {
         atoms: &'a [Atom],
         limits: &Limits,
     ) -> Result<Self, DecodeError> {
-        let mut decoder = Decoder::new(bytes, atoms, limits);
-        decoder.version()?;
-        Self::after(bytes, atoms, decoder)
+        Self::checked(bytes, atoms, limits, true)
     }
 
-    fn after(
+    pub(crate) fn checked(
         bytes: &'a Bytes,
         atoms: &'a [Atom],
-        mut decoder: Decoder<'a>,
+        limits: &Limits,
+        versioned: bool,
     ) -> Result<Self, DecodeError> {
-        let start = decoder.position();
-        decoder.validate()?;
-        decoder.finish()?;
+        let start = Decoder::new(bytes, atoms, limits).validate(versioned)?;
         Ok(Self::at(bytes.get(start..).unwrap_or_default(), Frame { input: bytes, atoms }))
     }
 
     #[inline]
     fn at(wire: &'a [u8], frame: Frame<'a>) -> Self {
-        let mut wire = wire;
-        // A list of no elements is its tail.
-        while let [tag::LIST, 0, 0, 0, 0, tail @ ..] = wire {
-            wire = tail;
+        match wire {
+            [tag::LIST, 0, 0, 0, 0, tail @ ..] => Self { wire: only_tail(tail), frame },
+            wire => Self { wire, frame },
         }
-        Self { part: Part::Wire(wire), frame }
+    }
+
+    /// An element of a list of bytes.
+    #[inline]
+    fn byte(byte: u8, frame: Frame<'a>) -> Self {
+        Self { wire: BYTES.get(usize::from(byte)).map_or(&[], |term| term), frame }
     }
 
     /// The tag and what follows it.
     #[inline]
     fn tagged(self) -> Option<(u8, &'a [u8])> {
-        match self.part {
-            Part::Wire(wire) => wire.split_first().map(|(tag, rest)| (*tag, rest)),
-            Part::Byte(_) => None,
-        }
+        self.wire.split_first().map(|(tag, rest)| (*tag, rest))
     }
 
     /// The text of the atom, if it is one. It is borrowed unless an old peer wrote it in Latin-1 with other than ASCII.
@@ -162,11 +167,7 @@ impl<'a> View<'a> {
     #[must_use]
     #[inline]
     pub fn as_int(self) -> Option<i64> {
-        let wire = match self.part {
-            Part::Wire(wire) => wire,
-            Part::Byte(byte) => return Some(byte.into()),
-        };
-        match wire {
+        match self.wire {
             [tag::SMALL_INTEGER, value, ..] => Some((*value).into()),
             [tag::INTEGER, a, b, c, d, ..] => Some(i32::from_be_bytes([*a, *b, *c, *d]).into()),
             [tag::SMALL_BIG | tag::LARGE_BIG, ..] => self.to_term().as_int(),
@@ -255,10 +256,7 @@ impl<'a> View<'a> {
     #[must_use]
     #[inline]
     pub fn as_list(self) -> Option<Elements<'a>> {
-        match self.part {
-            Part::Wire(wire) => Elements::list(wire, self.frame),
-            Part::Byte(_) => None,
-        }
+        Elements::list(self.wire, self.frame)
     }
 
     /// The map, if it is one.
@@ -294,46 +292,44 @@ impl<'a> View<'a> {
     /// Decodes it: a term of its own, as [`Decoder`] makes it.
     #[must_use]
     pub fn to_term(self) -> Term {
-        match self.part {
-            Part::Byte(byte) => Term::Int(byte.into()),
-            Part::Wire(wire) => {
-                let bytes = self.frame.input.slice_ref(wire);
-                let mut decoder = Decoder::new(&bytes, self.frame.atoms, &Limits::UNBOUNDED);
-                let term = decoder.term();
-                #[expect(
-                    clippy::expect_used,
-                    reason = "these bytes have passed the decoder's checks"
-                )]
-                term.expect("a view is made only of what can be decoded")
-            }
+        if let [tag::SMALL_INTEGER, value, ..] = self.wire {
+            // It may be an element of a list of bytes, which is not a part of the input.
+            return Term::Int((*value).into());
         }
+        let bytes = self.frame.input.slice_ref(self.wire);
+        let term = Decoder::new(&bytes, self.frame.atoms, &Limits::UNBOUNDED).term();
+        #[expect(clippy::expect_used, reason = "these bytes have passed the decoder's checks")]
+        term.expect("a view is made only of what can be decoded")
     }
 
     /// What follows the term.
     #[inline]
     fn rest(self) -> &'a [u8] {
-        match self.part {
+        match self.wire {
             // Most elements are of these kinds.
-            Part::Wire([tag::SMALL_INTEGER, _, rest @ ..]) => rest,
-            Part::Wire([tag::INTEGER, _, _, _, _, rest @ ..]) => rest,
-            Part::Wire([tag::SMALL_ATOM_UTF8, length, rest @ ..]) => {
+            [tag::SMALL_INTEGER, _, rest @ ..] | [tag::INTEGER, _, _, _, _, rest @ ..] => rest,
+            [tag::SMALL_ATOM_UTF8, length, rest @ ..] => {
                 rest.get(usize::from(*length)..).unwrap_or_default()
             }
-            Part::Wire([tag::BINARY, rest @ ..]) => {
-                let length = length(rest).unwrap_or_default();
-                rest.get(4..).and_then(|rest| rest.get(length..)).unwrap_or_default()
+            [tag::BINARY, 0, 0, 0, length, rest @ ..] => {
+                rest.get(usize::from(*length)..).unwrap_or_default()
             }
-            Part::Wire(wire) => skip(wire),
-            Part::Byte(_) => &[],
+            wire => skip(wire),
         }
     }
 
     fn key(self) -> Option<Key<'a>> {
-        match self.part {
-            Part::Wire(wire) => Key::read(wire, self.frame.atoms),
-            Part::Byte(byte) => Some(Key::Int(byte.into())),
-        }
+        Key::read(self.wire, self.frame.atoms)
     }
+}
+
+/// A list of no elements is its tail.
+#[cold]
+fn only_tail(mut wire: &[u8]) -> &[u8] {
+    while let [tag::LIST, 0, 0, 0, 0, tail @ ..] = wire {
+        wire = tail;
+    }
+    wire
 }
 
 impl PartialEq<Term> for View<'_> {

@@ -9,11 +9,27 @@ use crate::tag;
 pub(super) fn skip(mut wire: &[u8]) -> &[u8] {
     let mut missing = 1_usize;
     while missing > 0 {
-        let Some((tag, rest)) = wire.split_first() else { return &[] };
-        let Some((bytes, terms)) = extent(*tag, rest) else { return &[] };
-        let Some(after) = rest.get(bytes..) else { return &[] };
-        wire = after;
-        missing = (missing - 1).saturating_add(terms);
+        missing -= 1;
+        wire = match wire {
+            // Most are of these kinds.
+            [tag::SMALL_INTEGER, _, rest @ ..]
+            | [tag::INTEGER, _, _, _, _, rest @ ..]
+            | [tag::NIL, rest @ ..] => rest,
+            [tag::SMALL_ATOM_UTF8, length, rest @ ..]
+            | [tag::BINARY, 0, 0, 0, length, rest @ ..] => {
+                rest.get(usize::from(*length)..).unwrap_or_default()
+            }
+            [tag::SMALL_TUPLE, arity, rest @ ..] => {
+                missing += usize::from(*arity);
+                rest
+            }
+            [tag, rest @ ..] => {
+                let Some((bytes, terms)) = extent(*tag, rest) else { return &[] };
+                missing = missing.saturating_add(terms);
+                rest.get(bytes..).unwrap_or_default()
+            }
+            [] => return &[],
+        };
     }
     wire
 }

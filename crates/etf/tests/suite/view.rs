@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use etf::{Atom, Decoder, Limits, RawTerm, Term, View, decode, encode, term};
+use etf::{Atom, Decoder, Limits, RawTerm, Term, View, ViewKind, decode, encode, term};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -13,8 +13,14 @@ use crate::support::vectors::{Vector, vectors};
 
 static VECTORS: LazyLock<Vec<Vector>> = LazyLock::new(vectors);
 
-/// Reads the bytes both ways.
+/// Reads the bytes in all ways; with the feature, also through serde, which hands a term from there to its visitor.
 fn check(bytes: &Bytes, limits: &Limits) {
+    #[cfg(feature = "serde")]
+    match (decode(bytes, limits), etf::from_bytes::<Term>(bytes, limits)) {
+        (Ok(term), Ok(read)) => assert_eq!(term, read),
+        (Err(error), Err(other)) => assert_eq!(Some(&error), other.decode_error(), "{bytes:?}"),
+        (term, read) => panic!("decoded {term:?}, read with serde {read:?}: {bytes:?}"),
+    }
     match (decode(bytes, limits), View::versioned(bytes, &[], limits)) {
         (Ok(term), Ok(view)) => assert_shows(view, &term),
         (Err(error), Err(other)) => assert_eq!(error, other, "{bytes:?}"),
@@ -37,7 +43,32 @@ fn assert_parts(view: View<'_>, term: &Term, level: usize) {
     }
 }
 
+/// The kind, which has atoms in UTF-8 alone.
+fn assert_kind(view: View<'_>, term: &Term) {
+    match (view.kind(), term) {
+        (ViewKind::Int(value), _) => assert_eq!(Some(value), term.as_int()),
+        (ViewKind::Atom(text), Term::Atom(atom)) => assert_eq!(text, atom.as_str().as_bytes()),
+        (ViewKind::Binary(bytes), Term::Binary(expected)) => assert_eq!(bytes, expected),
+        (ViewKind::Tuple(elements), Term::Tuple(items)) => {
+            assert_eq!(elements.count(), items.len());
+        }
+        (ViewKind::List(elements), Term::List(items)) => assert_eq!(elements.count(), items.len()),
+        (ViewKind::List(elements), Term::ImproperList(list)) => {
+            assert_eq!(elements.count(), list.items().len());
+        }
+        (ViewKind::Map(shown), Term::Map(map)) => assert_eq!(shown.len(), map.len()),
+        (ViewKind::Other, Term::Atom(atom)) => assert!(!atom.as_str().is_ascii()),
+        (ViewKind::Other, term) => {
+            assert_eq!((term.as_int(), term.as_binary()), (None, None));
+            let is_compound = term.as_tuple().is_some() || term.as_map().is_some();
+            assert!(!is_compound && view.as_list().is_none());
+        }
+        (kind, term) => panic!("{kind:?} of {term}"),
+    }
+}
+
 fn assert_scalars(view: View<'_>, term: &Term) {
+    assert_kind(view, term);
     assert_eq!(view.as_atom().as_deref(), term.as_atom().map(Atom::as_str));
     assert_eq!(view.as_bool(), term.as_bool());
     assert_eq!(view.as_int(), term.as_int());
