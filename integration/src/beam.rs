@@ -418,7 +418,14 @@ async fn command(options: &BeamOptions) -> Result<Command> {
     let mut command = Command::new("erl");
     command.arg(if host.contains('.') || host.contains(':') { "-name" } else { "-sname" });
     command.arg(&options.name).args(["-setcookie", &options.cookie]);
-    command.args(["-noshell", "-noinput", "-kernel", "inet_dist_use_interface", "{127,0,0,1}"]);
+    let is_ipv6 = options.args.iter().any(|arg| arg.starts_with("inet6_"));
+    let loopback = match (is_ipv6, host.contains(':')) {
+        (true, true) => "{0,0,0,0,0,0,0,1}",
+        // The one of IPv4, as IPv6 has it.
+        (true, false) => "{0,0,0,0,0,65535,32512,1}",
+        (false, _) => "{127,0,0,1}",
+    };
+    command.args(["-noshell", "-noinput", "-kernel", "inet_dist_use_interface", loopback]);
     if !options.start_epmd {
         command.args(["-start_epmd", "false"]);
     }

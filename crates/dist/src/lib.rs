@@ -41,6 +41,7 @@ mod node;
 mod process;
 mod rpc;
 mod service;
+mod tcp;
 mod wire;
 mod work;
 

@@ -86,8 +86,8 @@ pub(crate) struct JoinArgs {
     long: bool,
     #[command(flatten)]
     pub(crate) cookie: CookieArgs,
-    /// Where to accept nodes: ADDRESS:PORT or ADDRESS:FIRST-LAST; port 0 is any [default: 0.0.0.0:0, or [::]:0 if our
-    /// host is an IPv6 address]
+    /// Where to accept nodes: ADDRESS:PORT or ADDRESS:FIRST-LAST; port 0 is any [default: [::]:0, which
+    /// is both IPv6 and IPv4, or 0.0.0.0:0 if our host is an IPv4 address]
     #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Node")]
     listen: Option<String>,
     /// The port that other nodes reach us on, where it is not the one we listen on (NAT)

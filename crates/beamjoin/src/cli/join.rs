@@ -1,14 +1,10 @@
 //! `beamjoin join`
 
-use std::{
-    net::{Ipv4Addr, Ipv6Addr, SocketAddr},
-    process::ExitCode,
-    time::Duration,
-};
+use std::{process::ExitCode, time::Duration};
 
 use beamjoin::{Cluster, ClusterEvent, DiscoveryEvent, NamePattern, Postgres};
 use dist::{
-    Listen, Node, NodeName, StartError, Visibility,
+    Listen, Node, StartError, Visibility,
     epmd::{ServedBy, Status},
 };
 
@@ -59,13 +55,14 @@ pub(crate) async fn join(layers: Layers) -> Result<ExitCode, Failure> {
 
 async fn start(layers: &Layers, settings: Settings, printer: &Printer) -> Result<Cluster, Failure> {
     let name = config::node_name(layers, &settings.postgres).await?;
-    let listen = settings.listen.unwrap_or_else(|| any_port(&name));
     let mut builder = Node::builder(name, settings.cookie)
         .visibility(settings.visibility)
         .global(settings.global)
         .prevent_overlapping_partitions(settings.prevent_overlapping_partitions)
-        .listen(listen)
         .epmd(settings.epmd);
+    if let Some(listen) = settings.listen {
+        builder = builder.listen(listen);
+    }
     if let Some(Port(port)) = settings.advertise_port {
         builder = builder.advertise_port(port);
     }
@@ -136,13 +133,6 @@ impl Settings {
             format: format.unwrap_or_default(),
         })
     }
-}
-
-/// Any free port of every address of the kind that our name promises.
-fn any_port(name: &NodeName) -> Listen {
-    let ipv6 = name.host().parse::<Ipv6Addr>().is_ok();
-    let any = if ipv6 { Ipv6Addr::UNSPECIFIED.into() } else { Ipv4Addr::UNSPECIFIED.into() };
-    Listen::Addr(SocketAddr::new(any, 0))
 }
 
 fn not_started(error: StartError) -> Failure {

@@ -1,6 +1,6 @@
 //! `beamjoin ping`
 
-use std::{process::ExitCode, time::Duration};
+use std::{net::IpAddr, process::ExitCode, time::Duration};
 
 use dist::{
     ConnectError, NodeName, Probe, Visibility,
@@ -51,7 +51,11 @@ pub(crate) async fn ping(layers: Layers, args: PingArgs) -> Result<ExitCode, Fai
 
 /// The host under which the peer gives us a name: of the same form as its own, or it would not answer.
 pub(super) fn host_like(node: &NodeName) -> &'static str {
-    if node.is_long_host() { "127.0.0.1" } else { "localhost" }
+    match node.host().parse() {
+        Ok(IpAddr::V6(_)) => "::1",
+        _ if node.is_long_host() => "127.0.0.1",
+        _ => "localhost",
+    }
 }
 
 fn failure(args: &PingArgs, step: &str, code: u8, why: &str) -> Result<ExitCode, Failure> {

@@ -13,7 +13,9 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
 
-/// How long one address may take to accept a connection, when there are others to try.
+use crate::tcp;
+
+/// How long one address may take to accept a connection.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
 
 /// How long a whole look-up may take.
@@ -40,7 +42,8 @@ pub struct NodeInfo {
 
 /// Asks the EPMD on `host` at `port` for the node `base` (the part of its name before the `@`).
 ///
-/// All addresses of the host are tried in turn until an EPMD accepts; its word counts. At most 5 s.
+/// All addresses of the host are tried, of both families, until an EPMD accepts; its word counts. At
+/// most 5 s.
 ///
 /// # Errors
 ///
@@ -170,28 +173,13 @@ async fn ask<T>(
 async fn connect(host: &str, port: u16) -> Result<(SocketAddr, TcpStream), LookupError> {
     let resolve = |source| LookupError::Resolve { host: host.to_owned(), source: Arc::new(source) };
     let addrs = tokio::net::lookup_host((host, port)).await.map_err(resolve)?;
-    match first_to_accept(addrs).await {
+    match tcp::connect(addrs, CONNECT_TIMEOUT).await {
         Ok(connected) => Ok(connected),
         Err(Some((addr, source))) => {
             Err(LookupError::Unreachable { addr, source: Arc::new(source) })
         }
         Err(None) => Err(resolve(io::Error::new(io::ErrorKind::NotFound, "it has no address"))),
     }
-}
-
-/// Tries all in turn; yields the last failure when there was one.
-async fn first_to_accept(
-    addrs: impl IntoIterator<Item = SocketAddr>,
-) -> Result<(SocketAddr, TcpStream), Option<(SocketAddr, io::Error)>> {
-    let mut last = None;
-    for addr in addrs {
-        match timeout(CONNECT_TIMEOUT, TcpStream::connect(addr)).await {
-            Ok(Ok(stream)) => return Ok((addr, stream)),
-            Ok(Err(error)) => last = Some((addr, error)),
-            Err(_) => last = Some((addr, io::ErrorKind::TimedOut.into())),
-        }
-    }
-    Err(last)
 }
 
 type Limited = Join<Take<OwnedReadHalf>, BufWriter<OwnedWriteHalf>>;
@@ -286,25 +274,4 @@ async fn within_time<T>(
     work: impl Future<Output = Result<T, AliveError>>,
 ) -> Result<T, AliveError> {
     timeout(within, work).await.unwrap_or(Err(AliveError::Timeout))
-}
-
-#[cfg(test)]
-mod tests {
-    use tokio::net::TcpListener;
-
-    use super::*;
-
-    #[tokio::test]
-    async fn all_addresses_are_tried() {
-        let listener = TcpListener::bind(("127.0.0.1", 0)).await.unwrap();
-        let good = listener.local_addr().unwrap();
-        // Nobody listens at the same port of these.
-        let bad =
-            ["127.0.0.2", "127.0.0.3"].map(|ip| SocketAddr::new(ip.parse().unwrap(), good.port()));
-        let (addr, _) = first_to_accept([bad[0], good, bad[1]]).await.unwrap();
-        assert_eq!(addr, good);
-        let (addr, error) = first_to_accept(bad).await.unwrap_err().unwrap();
-        assert_eq!((addr, error.kind()), (bad[1], io::ErrorKind::ConnectionRefused));
-        assert!(first_to_accept([]).await.unwrap_err().is_none());
-    }
 }

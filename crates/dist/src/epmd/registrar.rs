@@ -359,9 +359,13 @@ impl Status {
 }
 
 impl RegisterError {
-    /// Whether nobody listens where EPMD should be.
+    /// Whether nobody listens where EPMD should be, or the host has no address of that family.
     fn is_refused(&self) -> bool {
-        matches!(self, Self::Unreachable { source, .. }
-            if source.kind() == io::ErrorKind::ConnectionRefused)
+        matches!(self, Self::Unreachable { source, .. } if matches!(
+            source.kind(),
+            io::ErrorKind::ConnectionRefused
+                | io::ErrorKind::AddrNotAvailable
+                | io::ErrorKind::NetworkUnreachable
+        ))
     }
 }

@@ -40,8 +40,8 @@ pub struct Server {
 impl Server {
     /// Serves on the addresses of `config`, in the current tokio runtime.
     ///
-    /// The first is an IPv4 one, loopback or all, and must be free; others are left out when they cannot be
-    /// had, as IPv6 on hosts that have none.
+    /// The first that the host has, an IPv4 one, loopback or all, must be free; others are left out when they
+    /// cannot be had, as IPv6 on hosts that have none.
     ///
     /// # Errors
     ///
@@ -124,26 +124,30 @@ fn seed() -> Result<u32, ServeError> {
     getrandom::u32().map_err(|_| ServeError::NoSeed)
 }
 
-/// Binds in order; the first is IPv4, and whoever has that one is the host's EPMD.
+/// Binds in order; whoever has the first address is the host's EPMD.
 fn bind(config: &Config) -> Result<Vec<TcpListener>, ServeError> {
     let mut listeners = Vec::new();
+    let mut failed = None;
     for addr in config.serve_at() {
         match listen(addr) {
             Ok(listener) => listeners.push(listener),
-            Err(error) if !listeners.is_empty() => {
+            Err(error) if listeners.is_empty() && error.kind() == io::ErrorKind::AddrInUse => {
+                return Err(ServeError::PortTaken { addr });
+            }
+            Err(error) => {
                 if config.addresses.contains(&addr.ip()) {
                     tracing::warn!(%addr, %error, "EPMD is not served at this address");
                 } else {
                     tracing::debug!(%addr, %error, "EPMD is not served at this address");
                 }
+                failed.get_or_insert(ServeError::Bind { addr, source: Arc::new(error) });
             }
-            Err(error) if error.kind() == io::ErrorKind::AddrInUse => {
-                return Err(ServeError::PortTaken { addr });
-            }
-            Err(error) => return Err(ServeError::Bind { addr, source: Arc::new(error) }),
         }
     }
-    Ok(listeners)
+    match failed {
+        Some(error) if listeners.is_empty() => Err(error),
+        _ => Ok(listeners),
+    }
 }
 
 fn listen(addr: SocketAddr) -> io::Result<TcpListener> {

@@ -4,7 +4,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::lookup_host;
 use tokio::time::timeout;
 
 use super::setup::{Connected, Conversation, Socket, challenge};
@@ -15,6 +15,7 @@ use crate::flags::Flags;
 use crate::handshake::{AwaitStatus, HandshakeError, Initiator, Local, StatusOutcome, Step};
 use crate::name::NodeName;
 use crate::node::{Attempt, Route, Shared};
+use crate::tcp;
 
 /// Dials the attempt's peer until the link is up, the dial fails, or another attempt with the same
 /// peer takes its place.
@@ -66,37 +67,55 @@ pub(crate) async fn dial_dynamic(
 
 /// Finds out where a peer listens and opens a connection to it.
 async fn reach(peer: &NodeName, route: &Route) -> Result<Socket, ConnectError> {
-    let addresses: Vec<_> = match route.fixed_port {
-        Some(port) => {
-            let resolved = timeout(route.step_time, lookup_host((peer.host(), port))).await;
-            let resolved = resolved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-            resolved.map_err(|error| unresolved(peer, error))?.collect()
-        }
+    match route.fixed_port {
+        Some(port) => open(peer, resolve(peer, port, route).await?, route).await,
         None => {
             let info = epmd::lookup(peer.host(), route.epmd_port, peer.base()).await?;
-            vec![SocketAddr::new(info.addr, info.port)]
-        }
-    };
-    let mut last = None;
-    for addr in addresses {
-        match open(addr, route).await {
-            Ok(socket) => return Ok(socket),
-            Err(error) => last = Some(error),
+            let told = SocketAddr::new(info.addr, info.port);
+            match open(peer, [told], route).await {
+                Ok(socket) => Ok(socket),
+                Err(error) => {
+                    // EPMD serves both families, a node mostly one: the host's other addresses.
+                    let others = resolve(peer, info.port, route).await?;
+                    let others: Vec<_> = others.into_iter().filter(|addr| *addr != told).collect();
+                    if others.is_empty() {
+                        return Err(error);
+                    }
+                    open(peer, others, route).await
+                }
+            }
         }
     }
-    Err(last.unwrap_or_else(|| unresolved(peer, io::ErrorKind::NotFound.into())))
+}
+
+async fn resolve(
+    peer: &NodeName,
+    port: u16,
+    route: &Route,
+) -> Result<Vec<SocketAddr>, ConnectError> {
+    let resolved = timeout(route.step_time, lookup_host((peer.host(), port))).await;
+    let resolved = resolved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+    Ok(resolved.map_err(|error| unresolved(peer, error))?.collect())
 }
 
 fn unresolved(peer: &NodeName, source: io::Error) -> ConnectError {
     LookupError::Resolve { host: peer.host().to_owned(), source: Arc::new(source) }.into()
 }
 
-async fn open(addr: SocketAddr, route: &Route) -> Result<Socket, ConnectError> {
-    match timeout(route.step_time, TcpStream::connect(addr)).await {
-        Err(_) => Err(ConnectError::TcpTimeout { addr, after: route.step_time }),
-        Ok(stream) => stream
-            .and_then(Socket::new)
-            .map_err(|error| ConnectError::Tcp { addr, source: Arc::new(error) }),
+/// A connection to one of these addresses.
+async fn open(
+    peer: &NodeName,
+    addrs: impl IntoIterator<Item = SocketAddr>,
+    route: &Route,
+) -> Result<Socket, ConnectError> {
+    let failed = |(addr, source): (SocketAddr, io::Error)| match source.kind() {
+        io::ErrorKind::TimedOut => ConnectError::TcpTimeout { addr, after: route.step_time },
+        _ => ConnectError::Tcp { addr, source: Arc::new(source) },
+    };
+    match tcp::connect(addrs, route.step_time).await {
+        Ok((addr, stream)) => Socket::new(stream).map_err(|error| failed((addr, error))),
+        Err(Some(last)) => Err(failed(last)),
+        Err(None) => Err(unresolved(peer, io::ErrorKind::NotFound.into())),
     }
 }
 

@@ -6,9 +6,12 @@
 
 use std::collections::VecDeque;
 use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::{Domain, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep};
@@ -24,6 +27,9 @@ use crate::node::{Attempt, FIRST_CREATION, Offer, Shared};
 
 /// How long to wait when the system has no socket to give (too many open files).
 const EXHAUSTED: Duration = Duration::from_millis(100);
+
+/// How many connections the system holds until we accept them.
+const BACKLOG: i32 = 1024;
 
 /// How many random names are tried for a peer that asks for one: of 2^64, more than one is bad luck.
 const NAME_TRIES: usize = 4;
@@ -56,6 +62,7 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         let shared = shared.clone();
         oldest.push_back(unauthenticated.spawn(async move {
             if let Err(error) = greet(stream, &shared).await {
+                let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
                 tracing::info!(%addr, %error, "a peer was not let in");
             }
         }));
@@ -184,17 +191,15 @@ async fn authenticate(
     Ok(())
 }
 
-/// Opens the first free port.
+/// Opens the first free port. `[::]` is every address of both families, or of IPv4 alone on a machine
+/// that has no IPv6.
 ///
 /// # Errors
 /// What the system said of the last one.
-pub(crate) fn bind(
-    ip: std::net::IpAddr,
-    ports: std::ops::RangeInclusive<u16>,
-) -> io::Result<TcpListener> {
+pub(crate) fn bind(ip: IpAddr, ports: RangeInclusive<u16>) -> io::Result<TcpListener> {
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for port in ports {
-        match bind_one(std::net::SocketAddr::new(ip, port)) {
+        match bind_one(SocketAddr::new(ip, port)) {
             Ok(listener) => return Ok(listener),
             Err(error) => last = error,
         }
@@ -202,13 +207,22 @@ pub(crate) fn bind(
     Err(last)
 }
 
-fn bind_one(addr: std::net::SocketAddr) -> io::Result<TcpListener> {
-    let socket = match addr {
-        std::net::SocketAddr::V4(_) => tokio::net::TcpSocket::new_v4()?,
-        std::net::SocketAddr::V6(_) => tokio::net::TcpSocket::new_v6()?,
+fn bind_one(addr: SocketAddr) -> io::Result<TcpListener> {
+    let any = addr.ip() == IpAddr::from(Ipv6Addr::UNSPECIFIED);
+    let socket = match socket2::Socket::new(Domain::for_address(addr), Type::STREAM, None) {
+        Err(error) if any => {
+            tracing::debug!(%error, "no IPv6 here: IPv4 alone is listened on");
+            return bind_one(SocketAddr::from((Ipv4Addr::UNSPECIFIED, addr.port())));
+        }
+        socket => socket?,
     };
+    if any {
+        socket.set_only_v6(false)?;
+    }
     // A node that comes back takes its port at once.
-    socket.set_reuseaddr(true)?;
-    socket.bind(addr)?;
-    socket.listen(1024)
+    socket.set_reuse_address(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&addr.into())?;
+    socket.listen(BACKLOG)?;
+    TcpListener::from_std(socket.into())
 }

@@ -1,7 +1,7 @@
 //! Starting a node.
 
 use std::fmt;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
@@ -35,7 +35,8 @@ pub(crate) const FIRST_CREATION: u32 = 4;
 /// Where a node accepts connections.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listen {
-    /// At this address; port 0 takes any free one.
+    /// At this address; port 0 takes any free one. `[::]` is every address of both families, or of
+    /// IPv4 alone where there is no IPv6.
     Addr(SocketAddr),
     /// At the first free port of a range, as OTP's `inet_dist_listen_min` and `_max`.
     Ports {
@@ -46,6 +47,17 @@ pub enum Listen {
     },
     /// Nowhere: others cannot connect to us, and EPMD does not know us.
     Off,
+}
+
+impl Listen {
+    /// Any free port of every address that peers may find under our name: of IPv4 alone where its host is an
+    /// IPv4 address, and of both families otherwise.
+    #[must_use]
+    pub fn any_port(name: &NodeName) -> Self {
+        let is_ipv4 = name.host().parse::<Ipv4Addr>().is_ok();
+        let ip = if is_ipv4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
+        Self::Addr(SocketAddr::new(ip, 0))
+    }
 }
 
 impl Epmd {
@@ -63,6 +75,9 @@ impl fmt::Display for Listen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Addr(addr) => addr.fmt(f),
+            Self::Ports { ip: IpAddr::V6(ip), range } => {
+                write!(f, "[{ip}]:{}-{}", range.start(), range.end())
+            }
             Self::Ports { ip, range } => write!(f, "{ip}:{}-{}", range.start(), range.end()),
             Self::Off => f.write_str("nowhere"),
         }
@@ -89,7 +104,7 @@ pub struct NodeBuilder {
     name: NodeName,
     cookie: Cookie,
     visibility: Visibility,
-    listen: Listen,
+    listen: Option<Listen>,
     epmd: Epmd,
     epmd_config: Option<epmd::Config>,
     advertise_port: Option<u16>,
@@ -110,7 +125,7 @@ impl NodeBuilder {
             name,
             cookie,
             visibility: Visibility::Hidden,
-            listen: Listen::Addr(SocketAddr::new(Ipv4Addr::UNSPECIFIED.into(), 0)),
+            listen: None,
             epmd: Epmd::Auto,
             epmd_config: None,
             advertise_port: None,
@@ -133,10 +148,10 @@ impl NodeBuilder {
         self
     }
 
-    /// Where to accept connections; any free port of all IPv4 addresses unless said otherwise.
+    /// Where to accept connections; as [`Listen::any_port`] has it unless said otherwise.
     #[must_use]
     pub fn listen(mut self, listen: Listen) -> Self {
-        self.listen = listen;
+        self.listen = Some(listen);
         self
     }
 
@@ -240,20 +255,22 @@ impl NodeBuilder {
     /// [`StartError`] when there is no port to listen on, or when EPMD does not take the name; one
     /// that is taken is tried for 3 s, since the node before us may just have died.
     pub async fn start(self) -> Result<Node, StartError> {
-        let listener = match &self.listen {
+        let listen = self.listen.clone().unwrap_or_else(|| Listen::any_port(&self.name));
+        let listener = match &listen {
             Listen::Off => None,
             listen => Some(
                 bind(listen)
                     .map_err(|source| StartError::Listen { what: listen.to_string(), source })?,
             ),
         };
-        let listen_addr =
-            match &listener {
-                None => None,
-                Some(listener) => Some(listener.local_addr().map_err(|source| {
-                    StartError::Listen { what: self.listen.to_string(), source }
-                })?),
-            };
+        let listen_addr = match &listener {
+            None => None,
+            Some(listener) => Some(
+                listener
+                    .local_addr()
+                    .map_err(|source| StartError::Listen { what: listen.to_string(), source })?,
+            ),
+        };
         let config = match self.epmd_config.clone() {
             Some(config) => config,
             None => epmd::Config::from_env()?,
