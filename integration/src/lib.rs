@@ -3,6 +3,7 @@
 //! is an error with that server's own output, never a test that passes by not running.
 
 pub mod beam;
+pub mod certificates;
 pub mod elixir_node;
 pub mod epmd;
 pub mod eventually;
@@ -19,6 +20,7 @@ pub mod rust_node;
 pub mod world;
 
 pub use beam::{Beam, BeamOptions, Session};
+pub use certificates::{Authority, Identity};
 pub use elixir_node::{ElixirNode, MemberOptions, with_member_code};
 pub use epmd::EpmdProcess;
 pub use eventually::eventually;

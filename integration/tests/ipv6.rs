@@ -1,4 +1,4 @@
-//! Distribution over IPv6, with real BEAM nodes (`-proto_dist inet6_tcp`).
+//! Distribution over IPv6, with real BEAM nodes (`-proto_dist inet6_tcp` and `inet6_tls`).
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -6,7 +6,8 @@ use anyhow::{Context, Result, ensure};
 use dist::etf::Term;
 use dist::{Cookie, Exports, Listen, Node, NodeBuilder, NodeName, Probe, Raise, Visibility, epmd};
 use integration::{
-    Beam, BeamOptions, JoinOptions, Postgres, RustNode, SOON, World, eventually, name_of, unique,
+    Authority, Beam, BeamOptions, JoinOptions, Postgres, RustNode, SOON, World, eventually,
+    name_of, unique,
 };
 use tokio::net::TcpStream;
 
@@ -66,6 +67,21 @@ async fn an_address_may_be_written_in_full() -> Result<()> {
     let node = node(&world, "0:0:0:0:0:0:0:1")?.start().await?;
     assert_eq!(ping(&beam, &node).await?, "pong");
     call_both_ways(&node, &beam).await
+}
+
+#[tokio::test]
+async fn over_tls() -> Result<()> {
+    let world = World::new().await?;
+    let authority = Authority::new()?;
+    let args = authority.sign(&["::1"])?.erl_with("inet6_tls", "")?;
+    let beam = Beam::start(beam_options(&world, "beam", "::1").args(args)).await?;
+    let tls = authority.sign(&["::1"])?.config()?;
+    let dialling = node(&world, "::1")?.tls(tls.clone()).start().await?;
+    dialling.connect(&name_of(&beam)?).await?;
+    call_both_ways(&dialling, &beam).await?;
+    let dialled = node(&world, "::1")?.tls(tls).start().await?;
+    assert_eq!(ping(&beam, &dialled).await?, "pong");
+    call_both_ways(&dialled, &beam).await
 }
 
 #[tokio::test]

@@ -23,8 +23,8 @@
 //! ```
 //!
 //! What it does not do: it is no Erlang virtual machine, and it runs no BEAM code. A cookie is not
-//! encryption: whoever has it can do everything on every node of the cluster, and everything
-//! travels in the clear.
+//! encryption: whoever has it can do everything on every node of the cluster, and without
+//! TLS (the feature `tls`, `NodeBuilder::tls`) everything travels in the clear.
 //!
 //! Sources: the chapters `erl_dist_protocol` and `erl_ext_dist` of OTP's documentation, and OTP's
 //! `dist.c`, `dist_util.erl`, `net_kernel.erl` and `erl_epmd.erl`.
@@ -42,6 +42,8 @@ mod process;
 mod rpc;
 mod service;
 mod tcp;
+#[cfg(feature = "tls")]
+mod tls;
 mod wire;
 mod work;
 
@@ -75,5 +77,7 @@ pub use service::{
     PubSub, PubSubBuilder, PubSubCounts, PubSubError, PubSubEvent, PubSubMessage, SocketBroadcast,
     Subscription,
 };
+#[cfg(feature = "tls")]
+pub use tls::{TlsConfig, TlsConfigError, TlsFailure};
 
 pub use etf;

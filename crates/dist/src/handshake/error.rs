@@ -12,6 +12,8 @@ use crate::{NodeName, flags::FlagName};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Step {
+    /// Either side waits for the end of the TLS handshake, which comes first where there is TLS.
+    Tls,
     /// The acceptor waits for `N` (or the old `n`).
     Name,
     /// The initiator waits for the status.
@@ -74,6 +76,7 @@ impl Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::Tls => "the TLS handshake (a peer without TLS does not answer it)",
             Self::Name => "the name",
             Self::Status => "the status",
             Self::AliveAnswer => "the answer to alive",
@@ -120,6 +123,16 @@ pub enum HandshakeError {
         #[source]
         source: NodeNameError,
     },
+    /// The peer began with TLS, and this node has none.
+    #[error("the peer speaks TLS, and this node does not")]
+    PeerSpeaksTls,
+    /// The peer began with something else than TLS, and this node has to do with TLS only.
+    #[error("the peer does not speak TLS, and this node speaks nothing else")]
+    PeerSpeaksNoTls,
+    /// No TLS connection came about.
+    #[cfg(feature = "tls")]
+    #[error("TLS: {0}")]
+    Tls(#[from] crate::TlsFailure),
     /// The peer did not send what we waited for in time.
     #[error("no answer in time while waiting for {step}")]
     Timeout {

@@ -68,6 +68,16 @@ impl Packets {
         Ok(Some(message))
     }
 
+    /// Whether what was fed begins as TLS does: the header of a record, of version 3.0 to 3.4.
+    ///
+    /// As the length of a handshake message, that would be over 5,000 bytes of one that begins with a
+    /// control character, and there is none.
+    #[must_use]
+    pub fn is_tls(&self) -> bool {
+        let rest = self.buffer.get(self.start..).unwrap_or_default();
+        self.prefix == Prefix::Two && matches!(rest, [0x14..=0x17, 3, 0..=4, ..])
+    }
+
     /// A message with its length in front, as it is sent.
     ///
     /// No message of ours comes near the 65,535 bytes that fit.
@@ -121,6 +131,21 @@ mod tests {
         let mut packets = Packets::new(Prefix::Four);
         packets.feed(b"GET / HTTP/1.1\r\n");
         assert_eq!(packets.next_packet(), Err(TooLarge { len: 0x4745_5420 }));
+    }
+
+    #[test]
+    fn tls_is_recognised() {
+        for (bytes, is) in [
+            (&[0x16, 3, 1, 2, 0][..], true),
+            (&[0x15, 3, 3, 0, 2, 2, 10], true),
+            (&[0x16, 3], false),
+            (b"\0\x15N\0\0", false),
+            (b"\x16\x03N", false),
+        ] {
+            let mut packets = Packets::new(Prefix::Two);
+            packets.feed(bytes);
+            assert_eq!(packets.is_tls(), is, "{bytes:?}");
+        }
     }
 
     #[test]

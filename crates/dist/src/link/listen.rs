@@ -17,7 +17,7 @@ use tokio::task::{AbortHandle, JoinSet};
 use tokio::time::{Instant, sleep};
 
 use super::Link;
-use super::setup::{Connected, Conversation, Socket, challenge, random};
+use super::setup::{Connected, Conversation, challenge, random};
 use crate::error::DownReason;
 use crate::handshake::{
     Acceptor, AliveAnswer, AnonymousPeer, AwaitAlive, AwaitReply, HandshakeError, Local,
@@ -70,8 +70,11 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 }
 
 async fn greet(stream: TcpStream, shared: &Arc<Shared>) -> Result<(), HandshakeError> {
-    let socket = Socket::new(stream).map_err(|error| Step::Name.io(error))?;
+    // Small writes are sent at once: with Nagle's algorithm a call would wait 40 ms for an
+    // acknowledgement.
+    stream.set_nodelay(true).map_err(|error| Step::Name.io(error))?;
     let deadline = Instant::now() + shared.route.step_time;
+    let socket = shared.route.security.accept(stream, deadline).await?;
     let mut conversation = Conversation::new(socket, shared.route.step_time, Some(deadline));
     let local = Local {
         name: &shared.name,
@@ -79,7 +82,14 @@ async fn greet(stream: TcpStream, shared: &Arc<Shared>) -> Result<(), HandshakeE
         creation: shared.creation,
         cookie: &shared.cookie,
     };
-    let message = conversation.receive(Step::Name).await?;
+    let message = match conversation.receive(Step::Name).await {
+        Err(error @ HandshakeError::PeerSpeaksTls) => {
+            // What it sees is that this is no TLS.
+            conversation.refuse(&Refusal::NotAllowed.message()).await;
+            return Err(error);
+        }
+        message => message?,
+    };
     let peer = match Acceptor::new(local).on_name(&message) {
         Ok(NameReceived::Named(peer)) => peer,
         Ok(NameReceived::Anonymous(peer)) => return give_name(conversation, peer, shared).await,

@@ -8,7 +8,9 @@ mod listen;
 mod outbox;
 mod reader;
 mod relations;
+mod secure;
 mod setup;
+mod socket;
 mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +26,8 @@ pub(crate) use dial::{dial, dial_dynamic};
 pub(crate) use listen::{accept, bind};
 pub(crate) use outbox::{Outbox, Refused, Share};
 pub(crate) use relations::{NoRelation, Relation, Relations};
-pub(crate) use setup::Socket;
+pub(crate) use secure::Security;
+pub(crate) use socket::Socket;
 
 use crate::error::DownReason;
 use crate::flags::Flags;

@@ -13,7 +13,7 @@ use tokio::time::sleep_until;
 
 use super::Link;
 use super::linger::{LINGER, Linger};
-use super::setup::ReadHalf;
+use super::socket::ReadHalf;
 use crate::error::DownReason;
 use crate::node::{Shared, dispatch};
 use crate::wire::control::ControlError;
@@ -161,7 +161,7 @@ impl ReadHalf {
     }
 
     /// Looks for more for a moment, letting every other task run in between.
-    async fn linger(&self, linger: &mut Linger) -> io::Result<()> {
+    async fn linger(&mut self, linger: &mut Linger) -> io::Result<()> {
         let start = Instant::now();
         loop {
             let waited = start.elapsed();

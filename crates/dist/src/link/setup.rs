@@ -4,47 +4,14 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::BufMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::{Instant, timeout_at};
 
 use super::Link;
-use crate::handshake::{Established, HandshakeError, Packets, Prefix, Step};
+use super::secure::own_error;
+use super::socket::Socket;
+use crate::handshake::{Established, HandshakeError, Packets, Step};
 use crate::node::{Attempt, Peer, Shared, Visibility};
-
-/// A connected stream to a peer.
-#[derive(Debug)]
-pub(crate) struct Socket(TcpStream);
-
-/// Its reading half.
-#[derive(Debug)]
-pub(super) struct ReadHalf(OwnedReadHalf);
-
-impl Socket {
-    /// A socket on which small writes are sent at once: with Nagle's algorithm a call would wait
-    /// 40 ms for an acknowledgement.
-    pub(super) fn new(stream: TcpStream) -> io::Result<Self> {
-        stream.set_nodelay(true)?;
-        Ok(Self(stream))
-    }
-
-    pub(super) fn split(self) -> (ReadHalf, OwnedWriteHalf) {
-        let (read, write) = self.0.into_split();
-        (ReadHalf(read), write)
-    }
-}
-
-impl ReadHalf {
-    pub(super) async fn readable(&self) -> io::Result<()> {
-        self.0.readable().await
-    }
-
-    pub(super) async fn read_into(&mut self, mut buffer: impl BufMut) -> io::Result<usize> {
-        self.0.read_buf(&mut buffer).await
-    }
-}
 
 /// A handshake under way on a socket.
 #[derive(Debug)]
@@ -60,7 +27,8 @@ impl Conversation {
     /// A handshake of which each step may take `step_time` (OTP's `net_setuptime`), and the whole
     /// until `deadline`.
     pub(super) fn new(socket: Socket, step_time: Duration, deadline: Option<Instant>) -> Self {
-        Self { socket, packets: Packets::new(Prefix::Two), step_time, deadline }
+        let packets = Packets::new(socket.prefix());
+        Self { socket, packets, step_time, deadline }
     }
 
     /// The next message of the peer.
@@ -69,12 +37,13 @@ impl Conversation {
         loop {
             match self.packets.next_packet() {
                 Ok(Some(message)) => return Ok(message),
+                Ok(None) if self.packets.is_tls() => return Err(HandshakeError::PeerSpeaksTls),
                 Ok(None) => {}
                 Err(error) => return Err(step.too_large(error)),
             }
             let mut bytes = [0; 1024];
-            let read = timeout_at(until, self.socket.0.read(&mut bytes)).await;
-            match read.map_err(|_| step.timed_out())?.map_err(|error| step.io(error))? {
+            let read = timeout_at(until, self.socket.read(&mut bytes)).await;
+            match read.map_err(|_| step.timed_out())?.map_err(|error| failed(step, error))? {
                 0 => return Err(step.closed()),
                 count => self.packets.feed(bytes.get(..count).unwrap_or_default()),
             }
@@ -89,22 +58,28 @@ impl Conversation {
     ) -> Result<(), HandshakeError> {
         let bytes: Vec<u8> =
             messages.iter().flat_map(|message| self.packets.frame(message)).collect();
-        let written = timeout_at(self.until(), self.socket.0.write_all(&bytes)).await;
-        written.map_err(|_| next.timed_out())?.map_err(|error| next.io(error))
+        let until = self.until();
+        let write = async {
+            self.socket.write_all(&bytes).await?;
+            // Over TLS, what was written may still wait for room.
+            self.socket.flush().await
+        };
+        let written = timeout_at(until, write).await;
+        written.map_err(|_| next.timed_out())?.map_err(|error| failed(next, error))
     }
 
     /// Waits until the peer closes, as one does after `nok`.
     pub(super) async fn wait_closed(mut self) {
         let mut bytes = [0; 1024];
         let until = self.until();
-        while let Ok(Ok(1..)) = timeout_at(until, self.socket.0.read(&mut bytes)).await {}
+        while let Ok(Ok(1..)) = timeout_at(until, self.socket.read(&mut bytes)).await {}
     }
 
     /// Says a last word, whether or not the peer still listens.
     pub(super) async fn refuse(mut self, message: &[u8]) {
         if self.send(&[message], Step::Status).await.is_ok() {
             // Closing with something unread would reset the connection before the peer has read.
-            let _ = self.socket.0.shutdown().await;
+            let _ = timeout_at(self.until(), self.socket.shutdown()).await;
         }
     }
 
@@ -117,6 +92,12 @@ impl Conversation {
         let step = Instant::now() + self.step_time;
         self.deadline.map_or(step, |deadline| deadline.min(step))
     }
+}
+
+/// What an error in this step means. Over TLS it may say more: a peer that speaks TLS 1.3 refuses our
+/// certificate when it is a connection to us already.
+fn failed(step: Step, error: io::Error) -> HandshakeError {
+    own_error(&error).unwrap_or_else(|| step.io(error))
 }
 
 /// A challenge that nobody can guess.

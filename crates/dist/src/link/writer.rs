@@ -27,7 +27,7 @@ pub(super) async fn run(link: Arc<Link>, mut socket: impl AsyncWrite + Unpin) {
         let written = tokio::select! {
             biased;
             // A peer that reads nothing holds a write up for ever, and with it the socket.
-            () = link.closing.cancelled() => return,
+            () = link.closing.cancelled() => break,
             written = write(&link, &mut socket, &batch, &mut outgoing, &mut scratch) => written,
         };
         if let Err(error) = written {
@@ -39,8 +39,13 @@ pub(super) async fn run(link: Arc<Link>, mut socket: impl AsyncWrite + Unpin) {
             scratch = BytesMut::new();
         }
     }
-    // Nobody waits for the result: the reader sees the end of the stream.
-    let _ = socket.shutdown().await;
+    tokio::select! {
+        biased;
+        // Nobody waits for the result: the reader sees the end of the stream. Over TLS there is a last
+        // word to write, which a peer that reads nothing does not take.
+        _ = socket.shutdown() => {}
+        () = link.closing.cancelled() => {}
+    }
 }
 
 async fn write(

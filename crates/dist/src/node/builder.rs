@@ -15,7 +15,7 @@ use crate::cookie::Cookie;
 use crate::epmd::{self, Registrar};
 use crate::error::StartError;
 use crate::flags::Flags;
-use crate::link;
+use crate::link::{self, Security};
 use crate::name::NodeName;
 use crate::process::{Ids, Processes, registered_name};
 use crate::rpc::{Exports, Spawns};
@@ -111,6 +111,7 @@ pub struct NodeBuilder {
     peer_port: Option<u16>,
     tick_time: Duration,
     step_time: Duration,
+    security: Security,
     limits: Limits,
     exports: Exports,
     withheld: Flags,
@@ -132,6 +133,7 @@ impl NodeBuilder {
             peer_port: None,
             tick_time: TICK_TIME,
             step_time: STEP_TIME,
+            security: Security::default(),
             limits: Limits::default(),
             exports: Exports::new(),
             withheld: Flags::EMPTY,
@@ -197,6 +199,16 @@ impl NodeBuilder {
     #[must_use]
     pub fn setup_time(mut self, time: Duration) -> Self {
         self.step_time = time;
+        self
+    }
+
+    /// Speaks TLS with every peer, as OTP's `-proto_dist inet_tls`, and with none that does not. Both
+    /// sides show a certificate of an authority that the other trusts. Who dials checks that the
+    /// peer's is for the host in the peer's name; who accepts checks no name, as OTP.
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, config: crate::TlsConfig) -> Self {
+        self.security.tls = Some(crate::tls::Tls::new(config));
         self
     }
 
@@ -306,12 +318,18 @@ impl NodeBuilder {
         if let Some(listener) = listener {
             shared.tasks.spawn(link::accept(listener, shared.clone()));
         }
-        tracing::info!(name = %shared.name, creation, listen = ?listen_addr, "node started");
+        let tls = shared.route.security.is_on();
+        tracing::info!(name = %shared.name, creation, listen = ?listen_addr, tls, "node started");
         Ok(Node::new(shared))
     }
 
     pub(super) fn route(&self, epmd_port: u16) -> Route {
-        Route { epmd_port, fixed_port: self.peer_port, step_time: self.step_time }
+        Route {
+            epmd_port,
+            fixed_port: self.peer_port,
+            step_time: self.step_time,
+            security: self.security.clone(),
+        }
     }
 
     /// The flags that this node offers.

@@ -34,7 +34,7 @@ use crate::cookie::Cookie;
 use crate::epmd::Registrar;
 use crate::error::{ConnectError, DownReason, RegisterError};
 use crate::flags::Flags;
-use crate::link::{self, Link, LinkCounters, Share};
+use crate::link::{self, Link, LinkCounters, Security, Share};
 use crate::name::NodeName;
 use crate::process::{Process, ProcessId, Processes};
 use crate::rpc::{Exports, Spawns};
@@ -128,6 +128,8 @@ pub(crate) struct Route {
     pub(crate) fixed_port: Option<u16>,
     /// What one step of connecting may take (OTP's `net_setuptime`).
     pub(crate) step_time: Duration,
+    /// Whether the node speaks TLS.
+    pub(crate) security: Security,
 }
 
 #[derive(Debug)]
@@ -285,6 +287,30 @@ impl Node {
     #[must_use]
     pub fn is_alive(&self, pid: &Pid) -> bool {
         self.shared.processes.by_pid(pid).is_some()
+    }
+
+    /// Reads the files of [`NodeBuilder::tls`] again: connections from now on take what is in them,
+    /// and those that are up stay. It also happens by itself when a connection is made and the files
+    /// have changed since.
+    ///
+    /// # Errors
+    /// [`TlsConfigError`](crate::TlsConfigError) when they cannot be used: what was there before stays.
+    #[cfg(feature = "tls")]
+    pub async fn reload_tls(&self) -> Result<(), crate::TlsConfigError> {
+        let tls = self.shared.route.security.tls.as_ref();
+        tls.ok_or(crate::TlsConfigError::NoTls)?.reload().await
+    }
+
+    /// As [`Node::reload_tls`], with certificates that come from elsewhere.
+    ///
+    /// # Errors
+    /// [`TlsConfigError::NoTls`](crate::TlsConfigError::NoTls) of a node that was started without TLS:
+    /// it does not change to TLS later.
+    #[cfg(feature = "tls")]
+    pub fn set_tls(&self, config: crate::TlsConfig) -> Result<(), crate::TlsConfigError> {
+        let tls = self.shared.route.security.tls.as_ref();
+        tls.ok_or(crate::TlsConfigError::NoTls)?.set(config);
+        Ok(())
     }
 
     /// Stops in order: no more connections, every process ends with `shutdown`, what is queued is

@@ -22,6 +22,8 @@ pub struct Probe {
     epmd_port: u16,
     peer_port: Option<u16>,
     step_time: Option<Duration>,
+    #[cfg(feature = "tls")]
+    tls: Option<crate::TlsConfig>,
 }
 
 /// A node that answered.
@@ -47,6 +49,8 @@ impl Probe {
             epmd_port: epmd::DEFAULT_PORT,
             peer_port: None,
             step_time: None,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 
@@ -71,6 +75,14 @@ impl Probe {
         self
     }
 
+    /// Speaks TLS with the peer; see [`NodeBuilder::tls`].
+    #[cfg(feature = "tls")]
+    #[must_use]
+    pub fn tls(mut self, config: crate::TlsConfig) -> Self {
+        self.tls = Some(config);
+        self
+    }
+
     /// Connects, and gives the node that it is by then: hidden, not listening, with one link.
     ///
     /// # Errors
@@ -85,6 +97,10 @@ impl Probe {
         }
         if let Some(time) = self.step_time {
             builder = builder.setup_time(time);
+        }
+        #[cfg(feature = "tls")]
+        if let Some(config) = &self.tls {
+            builder = builder.tls(config.clone());
         }
         let route = builder.route(self.epmd_port);
         let flags = builder.flags();
