@@ -137,6 +137,19 @@ impl Identity {
         Ok(TlsConfig::from_files(&self.cert, &self.key, &self.ca)?)
     }
 
+    /// The arguments of `beamjoin`.
+    pub fn flags(&self) -> Vec<String> {
+        let file = |path: &Path| path.display().to_string();
+        vec![
+            "--tls-cert".to_owned(),
+            file(&self.cert),
+            "--tls-key".to_owned(),
+            file(&self.key),
+            "--tls-ca".to_owned(),
+            file(&self.ca),
+        ]
+    }
+
     /// The arguments of `erl`, which checks certificates as we do.
     ///
     /// # Errors

@@ -195,6 +195,14 @@ impl RustNode {
         self.signal(Signal::INT)
     }
 
+    /// SIGHUP: files are to be read again.
+    ///
+    /// # Errors
+    /// When the process has ended or cannot be signalled.
+    pub fn hang_up(&self) -> Result<()> {
+        self.signal(Signal::HUP)
+    }
+
     /// Freezes the process (SIGSTOP).
     ///
     /// # Errors

@@ -117,6 +117,8 @@ pub(crate) struct JoinArgs {
     #[arg(long, value_name = "BOOL", help_heading = "Node")]
     prevent_overlapping_partitions: Option<String>,
     #[command(flatten)]
+    tls: TlsArgs,
+    #[command(flatten)]
     postgres: PostgresArgs,
     /// Milliseconds between two announcements, 100 to 3600000 [default: 5000]
     #[arg(long, value_name = "MS", help_heading = "Postgres")]
@@ -158,6 +160,8 @@ pub(crate) struct PingArgs {
     pub(crate) file: FileArgs,
     #[command(flatten)]
     pub(crate) cookie: CookieArgs,
+    #[command(flatten)]
+    pub(crate) tls: TlsArgs,
     /// One JSON object instead of text, also for a failure
     #[arg(long)]
     pub(crate) json: bool,
@@ -182,6 +186,20 @@ pub(crate) struct CookieArgs {
     /// The file with the cookie [default: the variables BEAMJOIN_COOKIE, RELEASE_COOKIE, or ~/.erlang.cookie]
     #[arg(long, value_name = "FILE", help_heading = "Node")]
     cookie_file: Option<String>,
+}
+
+#[derive(Args)]
+#[command(next_help_heading = "TLS, as erl -proto_dist inet_tls; all three or none")]
+pub(crate) struct TlsArgs {
+    /// Our certificate, PEM, followed by those between it and the authority's
+    #[arg(long, value_name = "FILE")]
+    tls_cert: Option<String>,
+    /// Its key, PEM
+    #[arg(long, value_name = "FILE")]
+    tls_key: Option<String>,
+    /// The authorities whose certificates we take from other nodes, PEM
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<String>,
 }
 
 #[derive(Args)]
@@ -251,6 +269,7 @@ impl JoinArgs {
             (&Key::HEARTBEAT_INTERVAL, self.heartbeat_interval.clone()),
         ];
         given.extend(self.cookie.given());
+        given.extend(self.tls.given());
         given.extend(self.postgres.given());
         given.extend(self.events.given());
         given
@@ -275,6 +294,22 @@ impl EventsArgs {
 impl CookieArgs {
     pub(crate) fn given(&self) -> [Given; 1] {
         [(&Key::COOKIE_FILE, self.cookie_file.clone())]
+    }
+}
+
+impl TlsArgs {
+    pub(crate) fn given(&self) -> [Given; 3] {
+        [
+            (&Key::TLS_CERT, self.tls_cert.clone()),
+            (&Key::TLS_KEY, self.tls_key.clone()),
+            (&Key::TLS_CA, self.tls_ca.clone()),
+        ]
+    }
+}
+
+impl PingArgs {
+    pub(crate) fn given(&self) -> Vec<Given> {
+        self.cookie.given().into_iter().chain(self.tls.given()).collect()
     }
 }
 

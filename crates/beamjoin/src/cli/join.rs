@@ -8,11 +8,14 @@ use dist::{
     epmd::{ServedBy, Status},
 };
 
+#[cfg(feature = "tls")]
+use tracing::{info, warn};
+
 use super::{
-    config::{self, Format, Key, Layers, Port},
+    config::{self, Format, Key, Layers, Port, Tls},
     exit::{CONFIG, Failure, UNAVAILABLE},
     output::{Line, Printer},
-    signals::Signals,
+    signals::{Hangups, Signals},
 };
 
 /// How long links may take to be closed in order. With what comes before and after, the process ends within 5 s.
@@ -25,6 +28,7 @@ struct Settings {
     postgres: pgnotify::Config,
     discovery: Postgres,
     cookie: dist::Cookie,
+    tls: Tls,
     visibility: Visibility,
     global: bool,
     prevent_overlapping_partitions: bool,
@@ -39,13 +43,14 @@ struct Settings {
 pub(crate) async fn join(layers: Layers) -> Result<ExitCode, Failure> {
     let mut signals = Signals::watch()?;
     let settings = Settings::read(&layers)?;
+    let mut hangups = Hangups::watch(settings.tls.is_on())?;
     let mut printer = Printer::start(settings.format);
     let started = tokio::select! {
         started = start(&layers, settings, &printer) => Some(started),
         () = signals.stop() => None,
     };
     let result = match started {
-        Some(Ok(cluster)) => run(cluster, &mut printer, &mut signals).await,
+        Some(Ok(cluster)) => run(cluster, &mut printer, &mut signals, &mut hangups).await,
         Some(Err(failure)) => Err(failure),
         None => Ok(ExitCode::SUCCESS),
     };
@@ -55,11 +60,12 @@ pub(crate) async fn join(layers: Layers) -> Result<ExitCode, Failure> {
 
 async fn start(layers: &Layers, settings: Settings, printer: &Printer) -> Result<Cluster, Failure> {
     let name = config::node_name(layers, &settings.postgres).await?;
-    let mut builder = Node::builder(name, settings.cookie)
+    let builder = Node::builder(name, settings.cookie)
         .visibility(settings.visibility)
         .global(settings.global)
         .prevent_overlapping_partitions(settings.prevent_overlapping_partitions)
         .epmd(settings.epmd);
+    let mut builder = settings.tls.of_node(builder);
     if let Some(listen) = settings.listen {
         builder = builder.listen(listen);
     }
@@ -79,6 +85,7 @@ async fn run(
     cluster: Cluster,
     printer: &mut Printer,
     signals: &mut Signals,
+    hangups: &mut Hangups,
 ) -> Result<ExitCode, Failure> {
     let mut events = cluster.events();
     let result = loop {
@@ -94,10 +101,22 @@ async fn run(
             },
             () = printer.closed() => break Ok(ExitCode::SUCCESS),
             () = signals.stop() => break Ok(ExitCode::SUCCESS),
+            () = hangups.next() => reload(cluster.node()).await,
         }
     };
     cluster.stop(SHUTDOWN).await;
     result
+}
+
+/// SIGHUP: the certificates are read again.
+async fn reload(node: &Node) {
+    #[cfg(feature = "tls")]
+    match node.reload_tls().await {
+        Ok(()) => info!("SIGHUP: the certificates were read again, for new connections"),
+        Err(error) => warn!(%error, "SIGHUP: the certificates from before are kept"),
+    }
+    #[cfg(not(feature = "tls"))]
+    let _ = node;
 }
 
 impl Settings {
@@ -115,6 +134,7 @@ impl Settings {
         let allowed = layers.parse(&Key::ALLOW, config::patterns)?.unwrap_or_default();
         let postgres = config::postgres(layers)?;
         let cookie = config::cookie(layers)?;
+        let tls = Tls::read(layers)?;
         let channel = config::channel(layers, || Ok(cookie.clone()))?;
         let discovery = Postgres::new(postgres.clone(), channel)
             .heartbeat_interval(heartbeat.unwrap_or(Postgres::HEARTBEAT_INTERVAL));
@@ -122,6 +142,7 @@ impl Settings {
             postgres,
             discovery,
             cookie,
+            tls,
             visibility: if visible { Visibility::Visible } else { Visibility::Hidden },
             global,
             prevent_overlapping_partitions,

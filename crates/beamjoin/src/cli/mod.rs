@@ -55,7 +55,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
             one_thread()?.run(names::names(args))
         }
         Command::Ping(args) => {
-            let layers = layers(log, args.cookie.given().into(), Some(&args.file))?;
+            let layers = layers(log, args.given(), Some(&args.file))?;
             log::start(&layers, "warn")?;
             one_thread()?.run(ping::ping(layers, args))
         }

@@ -5,13 +5,13 @@ use std::{net::IpAddr, process::ExitCode, time::Duration};
 use dist::{
     ConnectError, NodeName, Probe, Visibility,
     epmd::{self, LookupError},
-    handshake::HandshakeError,
+    handshake::{HandshakeError, Step},
 };
 use serde_json::json;
 
 use super::{
     args::PingArgs,
-    config::{Layers, cookie},
+    config::{Layers, Tls, cookie},
     exit::{self, Failure},
     print_result,
 };
@@ -25,6 +25,7 @@ pub(crate) async fn ping(layers: Layers, args: PingArgs) -> Result<ExitCode, Fai
     let cookie = cookie(&layers)?;
     let epmd = epmd::Config::from_env().map_err(Failure::config)?;
     let probe = Probe::new(cookie, host_like(&node)).epmd_port(epmd.port);
+    let probe = Tls::read(&layers)?.of_probe(probe);
     match probe.ping(&node).await {
         Ok(pong) => {
             let visible = pong.peer.visibility == Visibility::Visible;
@@ -84,6 +85,13 @@ pub(super) fn step(error: &ConnectError) -> (&'static str, u8) {
         ConnectError::Handshake(error) => match error {
             HandshakeError::CookieRefused => ("cookie", exit::COOKIE),
             HandshakeError::MissingFlags(_) => ("flags", exit::HANDSHAKE),
+            HandshakeError::PeerSpeaksTls | HandshakeError::PeerSpeaksNoTls => {
+                ("tls", exit::HANDSHAKE)
+            }
+            #[cfg(feature = "tls")]
+            HandshakeError::Tls(_) => ("tls", exit::HANDSHAKE),
+            HandshakeError::Closed { step: Step::Tls } => ("tls", exit::HANDSHAKE),
+            HandshakeError::Timeout { step: Step::Tls } => ("tls", exit::TIMED_OUT),
             HandshakeError::Timeout { .. } => ("handshake", exit::TIMED_OUT),
             _ => ("handshake", exit::HANDSHAKE),
         },
@@ -107,6 +115,12 @@ pub(super) fn explain(node: &NodeName, error: &ConnectError) -> String {
         }
         ConnectError::Handshake(HandshakeError::CookieRefused) => {
             format!("{error}; compare with erlang:get_cookie() on {node}")
+        }
+        ConnectError::Handshake(HandshakeError::PeerSpeaksTls) => {
+            format!("{error}; give --tls-cert, --tls-key and --tls-ca")
+        }
+        ConnectError::Handshake(HandshakeError::PeerSpeaksNoTls) => {
+            format!("{error}; leave --tls-cert, --tls-key and --tls-ca out")
         }
         _ => error.to_string(),
     }

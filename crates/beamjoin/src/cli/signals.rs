@@ -1,4 +1,5 @@
-//! SIGTERM and SIGINT: the first asks for an orderly stop, the second ends the process at once.
+//! SIGTERM and SIGINT: the first asks for an orderly stop, the second ends the process at once. SIGHUP asks for
+//! certificates to be read again.
 
 use std::io;
 
@@ -36,6 +37,33 @@ impl Signals {
     /// Returns once a signal has come.
     pub(crate) async fn stop(&mut self) {
         if self.0.wait_for(|stop| *stop).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+}
+
+/// SIGHUP, where it means something; elsewhere it ends the process, as ever.
+#[derive(Debug)]
+pub(crate) struct Hangups(Option<Signal>);
+
+impl Hangups {
+    pub(crate) fn watch(wanted: bool) -> Result<Self, Failure> {
+        if !wanted {
+            return Ok(Self(None));
+        }
+        let failed = |error: io::Error| {
+            Failure::new(UNAVAILABLE, format!("failed to wait for signals: {error}"))
+        };
+        Ok(Self(Some(signal(SignalKind::hangup()).map_err(failed)?)))
+    }
+
+    /// Returns when one comes.
+    pub(crate) async fn next(&mut self) {
+        let came = match &mut self.0 {
+            Some(signal) => signal.recv().await,
+            None => None,
+        };
+        if came.is_none() {
             std::future::pending::<()>().await;
         }
     }

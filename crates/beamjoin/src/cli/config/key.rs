@@ -49,6 +49,10 @@ impl Key {
     pub(crate) const PREVENT_OVERLAPPING_PARTITIONS: Self =
         Self::new("prevent_overlapping_partitions");
 
+    pub(crate) const TLS_CERT: Self = Self::new("tls_cert");
+    pub(crate) const TLS_KEY: Self = Self::new("tls_key");
+    pub(crate) const TLS_CA: Self = Self::new("tls_ca");
+
     pub(crate) const PEER_PORT: Self = Self::new("peer_port");
     pub(crate) const ALLOW: Self = Self::new("allow");
 
@@ -80,6 +84,9 @@ impl Key {
         Self::VISIBLE,
         Self::GLOBAL,
         Self::PREVENT_OVERLAPPING_PARTITIONS,
+        Self::TLS_CERT,
+        Self::TLS_KEY,
+        Self::TLS_CA,
         Self::PEER_PORT,
         Self::ALLOW,
         Self::EVENTS,

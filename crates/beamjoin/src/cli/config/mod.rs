@@ -6,6 +6,7 @@ mod key;
 mod layers;
 mod name;
 mod postgres;
+mod tls;
 mod value;
 
 pub(crate) use self::{
@@ -14,5 +15,6 @@ pub(crate) use self::{
     layers::Layers,
     name::node_name,
     postgres::postgres,
+    tls::Tls,
     value::{Format, Port, boolean, epmd, heartbeat_interval, listen, patterns},
 };

@@ -7,7 +7,7 @@ use dist::etf::Term;
 use dist::etf::literal::{self, Json};
 
 use crate::cli::{
-    args::{CookieArgs, FileArgs, Given},
+    args::{CookieArgs, FileArgs, Given, TlsArgs},
     config::Key,
     exit::{self, DATA, Failure},
 };
@@ -102,12 +102,15 @@ pub(crate) struct NodeArgs {
     /// The port that the node listens on: EPMD is not asked, as with erl -erl_epmd_port
     #[arg(long, value_name = "PORT", help_heading = "Node")]
     peer_port: Option<String>,
+    #[command(flatten)]
+    tls: TlsArgs,
 }
 
 impl NodeArgs {
     pub(crate) fn given(&self) -> Vec<Given> {
         let mut given = vec![(&Key::PEER_PORT, self.peer_port.clone())];
         given.extend(self.cookie.given());
+        given.extend(self.tls.given());
         given
     }
 }

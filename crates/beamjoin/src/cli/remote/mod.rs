@@ -29,7 +29,7 @@ pub(crate) use self::{
 };
 use self::{exception::Exception, leader::LineStart};
 use super::{
-    config::{Key, Layers, Port, cookie},
+    config::{Key, Layers, Port, Tls, cookie},
     exit::{DATA, Failure, HANDSHAKE, REMOTE, TIMED_OUT, UNAVAILABLE, USAGE},
     ping::{explain, host_like, step},
 };
@@ -89,15 +89,17 @@ impl Remote {
             .map_err(|error| Failure::new(USAGE, format!("invalid node {name:?}: {error}")))?;
         let cookie = cookie(layers)?;
         let port: Option<Port> = layers.parse(&Key::PEER_PORT, str::parse)?;
+        let tls = Tls::read(layers)?;
         let epmd = epmd::Config::from_env().map_err(Failure::config)?;
-        let mut probe = Probe::new(cookie.clone(), host_like(&peer)).epmd_port(epmd.port);
+        let probe = Probe::new(cookie.clone(), host_like(&peer)).epmd_port(epmd.port);
+        let mut probe = tls.of_probe(probe);
         if let Some(Port(port)) = port {
             probe = probe.peer_port(port);
         }
         match probe.connect(&peer).await {
             Ok(node) => Self::new(node, peer),
             Err(ConnectError::Handshake(HandshakeError::Closed { step: Step::Status })) => {
-                let node = under_a_name(&peer, cookie, port).await?;
+                let node = under_a_name(&peer, cookie, port, &tls).await?;
                 Self::new(node, peer)
             }
             Err(error) => Err(unreached(&peer, &error)),
@@ -164,11 +166,13 @@ async fn under_a_name(
     peer: &NodeName,
     cookie: Cookie,
     port: Option<Port>,
+    tls: &Tls,
 ) -> Result<Node, Failure> {
     let base = format!("beamjoin-{}", rand::random::<u16>());
     let name = NodeName::from_parts(&base, host_like(peer))
         .map_err(|error| Failure::new(UNAVAILABLE, error))?;
-    let mut builder = Node::builder(name, cookie).listen(Listen::Off).epmd(Epmd::None);
+    let builder = Node::builder(name, cookie).listen(Listen::Off).epmd(Epmd::None);
+    let mut builder = tls.of_node(builder);
     if let Some(Port(port)) = port {
         builder = builder.peer_port(port);
     }
