@@ -2,6 +2,7 @@
 //! would send.
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -36,13 +37,27 @@ impl RawPeer {
     /// When the node does not let the peer in.
     pub async fn connect(node: &Node, name: &str, cookie: &str, flags: Flags) -> Result<Self> {
         let addr = node.listen_addr().context("the node does not listen")?;
+        Self::dial(addr, node.name(), name, cookie, flags).await
+    }
+
+    /// Connects to the node `peer`, which listens at `addr`.
+    ///
+    /// # Errors
+    /// When the node does not let the peer in.
+    pub async fn dial(
+        addr: SocketAddr,
+        peer: &NodeName,
+        name: &str,
+        cookie: &str,
+        flags: Flags,
+    ) -> Result<Self> {
         let mut stream = TcpStream::connect(addr).await?;
         stream.set_nodelay(true)?;
         let name: NodeName = name.parse()?;
         let cookie = Cookie::new(cookie)?;
         let local = Local { name: &name, flags, creation: 7, cookie: &cookie };
         let mut packets = Packets::new(Prefix::Two);
-        let (state, first) = Initiator::start(local, node.name());
+        let (state, first) = Initiator::start(local, peer);
         stream.write_all(&packets.frame(&first)).await?;
         let status = packet(&mut stream, &mut packets).await?;
         let state = match state.on_status(&status)? {
@@ -60,6 +75,15 @@ impl RawPeer {
         let ack = packet(&mut stream, &mut packets).await?;
         let established = state.on_ack(&ack)?;
         Ok(Self { stream, unread: packets.into_rest(), established })
+    }
+
+    /// The socket, with nothing read from it that was not used.
+    ///
+    /// # Errors
+    /// When something was, or the socket cannot be had back.
+    pub fn into_std(self) -> Result<std::net::TcpStream> {
+        ensure!(self.unread.is_empty(), "frames were read already");
+        Ok(self.stream.into_std()?)
     }
 
     /// Sends a frame: the bytes behind the length.

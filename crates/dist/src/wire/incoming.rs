@@ -170,6 +170,9 @@ impl Incoming {
         body: &Bytes,
         atoms: &[Atom],
     ) -> Result<(Result<Control, ControlError>, Bytes), FrameError> {
+        if let Some((control, length)) = Control::parse_send(body, atoms) {
+            return Ok((Ok(control), body.slice(length..)));
+        }
         let mut decoder = Decoder::new(body, atoms, &self.terms);
         let control = Control::parse(decoder.term()?);
         Ok((control, decoder.rest()))

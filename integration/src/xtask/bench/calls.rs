@@ -7,6 +7,7 @@ use dist::etf::{Term, term};
 use dist::{Caller, Exit, GenServer, Node, NodeName, Process, Reply};
 use integration::{Beam, World, name_of};
 
+use super::bound;
 use super::row::{Goal, Row};
 use super::sample::median;
 
@@ -55,13 +56,26 @@ pub(super) async fn rows() -> Result<Vec<Row>> {
     Pong::start_named(&node, "pong", ()).await?;
 
     let mut rows = Vec::new();
+    let [asleep, looking] = ["asleep", "looking"].map(|name| format!("{}@127.0.0.1", integration::unique(name)));
+    bound::answer(&world, &driver, &asleep, bound::Wait::Asleep).await?;
+    bound::answer(&world, &driver, &looking, bound::Wait::Looking).await?;
     for callers in CALLERS {
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+        let mut look = Vec::new();
+        for _ in 0..ROUNDS {
+            look.push(latency(&driver, &format!("bench:call({{pong, '{looking}'}}, {callers}, {CALLS})")).await?);
+        }
+        println!("look {callers} {:?}", median(look.iter().map(|x: &Latency| x.0).collect()));
+    }
+    driver.eval(format!("erlang:disconnect_node('{looking}')")).await?;
+    for callers in CALLERS {
+        let (mut ours, mut theirs, mut bound) = (Vec::new(), Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             let call = |node: &str| format!("bench:call({{pong, '{node}'}}, {callers}, {CALLS})");
             ours.push(latency(&driver, &call(node.name().as_str())).await?);
             theirs.push(latency(&driver, &call(beam.name())).await?);
+            bound.push(latency(&driver, &call(&asleep)).await?);
         }
+        println!("bound {callers} {:?}", median(bound.iter().map(|x: &Latency| x.0).collect()));
         pair(&mut rows, "GenServer.call from a BEAM node", callers, ours, theirs);
     }
     let name = name_of(&beam)?;

@@ -1,5 +1,6 @@
 //! `cargo xtask bench`: figures of ours beside those of a peer, taken in the same run.
 
+mod bound;
 mod calls;
 mod codec;
 mod command;

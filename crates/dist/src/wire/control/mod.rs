@@ -3,6 +3,7 @@
 
 use etf::{Atom, Pid, Reference, Term};
 
+mod quick;
 mod read;
 mod write;
 
