@@ -149,31 +149,43 @@ impl ReadHalf {
         buffer: &mut FrameBuffer,
         lively: Option<&mut Linger>,
     ) -> io::Result<usize> {
-        if buffer.is_empty() {
-            if let Some(linger) = lively
-                && linger.is_worth_it()
-            {
-                self.linger(linger).await?;
-            }
-            self.readable().await?;
+        if !buffer.is_empty() {
+            return self.read_into(buffer.room()).await;
         }
-        self.read_into(buffer.room()).await
+        if let Some(linger) = lively
+            && linger.is_worth_it()
+            && let Some(count) = self.linger(linger, buffer).await?
+        {
+            return Ok(count);
+        }
+        loop {
+            self.readable().await?;
+            if let Some(read) = self.read_into(buffer.room()).now_or_never() {
+                return read;
+            }
+            // What the runtime was told of was found by looking already.
+            buffer.release();
+        }
     }
 
     /// Looks for more for a moment, letting every other task run in between.
-    async fn linger(&mut self, linger: &mut Linger) -> io::Result<()> {
+    async fn linger(
+        &mut self,
+        linger: &mut Linger,
+        buffer: &mut FrameBuffer,
+    ) -> io::Result<Option<usize>> {
         let start = Instant::now();
         loop {
+            yield_now().await;
             let waited = start.elapsed();
-            if let Some(ready) = self.readable().now_or_never() {
+            if let Some(read) = self.look(buffer) {
                 linger.found(Some(waited));
-                return ready;
+                return read.map(Some);
             }
             if waited >= LINGER {
                 linger.found(None);
-                return Ok(());
+                return Ok(None);
             }
-            yield_now().await;
         }
     }
 }

@@ -1,10 +1,12 @@
 //! A connected stream to a peer, in the clear or over TLS.
 
-use std::io;
+use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::BufMut;
+use futures::FutureExt;
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -12,6 +14,10 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use {super::secure::TlsReadHalf, tokio_rustls::TlsStream};
 
 use crate::handshake::Prefix;
+use crate::wire::frame::FrameBuffer;
+
+/// How much is looked for without waiting: calls and answers are short.
+const LOOK: usize = 2 * 1024;
 
 /// A connected stream to a peer.
 #[derive(Debug)]
@@ -69,6 +75,32 @@ impl ReadHalf {
             Self::Plain(half) => half.readable().await,
             #[cfg(feature = "tls")]
             Self::Tls(half) => half.readable().await,
+        }
+    }
+
+    /// Reads a little if it is there, without waiting.
+    ///
+    /// The socket itself is asked. What the runtime knows of it comes from whichever of its threads
+    /// waits for all sockets, and that one would have to be woken by the kernel first.
+    pub(super) fn look(&mut self, buffer: &mut FrameBuffer) -> Option<io::Result<usize>> {
+        match self {
+            Self::Plain(half) => {
+                let stream: &TcpStream = half.as_ref();
+                let mut room = [0; LOOK];
+                let read = (&*SockRef::from(stream)).read(&mut room);
+                if read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+                    return None;
+                }
+                if let Ok(count) = read {
+                    buffer.extend(room.get(..count).unwrap_or_default());
+                }
+                Some(read)
+            }
+            #[cfg(feature = "tls")]
+            Self::Tls(half) => match half.readable().now_or_never()? {
+                Ok(()) => half.read_into(buffer.room()).now_or_never(),
+                Err(error) => Some(Err(error)),
+            },
         }
     }
 

@@ -110,7 +110,8 @@ impl FrameBuffer {
         usize::try_from(u32::from_be_bytes(*header)).ok()
     }
 
-    fn release(&mut self) {
+    /// Gives back room that nothing came for.
+    pub(crate) fn release(&mut self) {
         if self.bytes.is_empty() {
             self.bytes = BytesMut::new();
         }
