@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use dist::etf::{Term, term};
 use dist::{Caller, Exit, GenServer, Node, NodeName, Process, Reply};
-use integration::{Beam, World, name_of};
+use integration::{Beam, World, name_of, unique};
 
-use super::bound;
+use super::bound::{self, Wait};
 use super::row::{Goal, Row};
 use super::sample::median;
 
@@ -56,27 +56,16 @@ pub(super) async fn rows() -> Result<Vec<Row>> {
     Pong::start_named(&node, "pong", ()).await?;
 
     let mut rows = Vec::new();
-    let [asleep, looking] = ["asleep", "looking"].map(|name| format!("{}@127.0.0.1", integration::unique(name)));
-    bound::answer(&world, &driver, &asleep, bound::Wait::Asleep).await?;
-    bound::answer(&world, &driver, &looking, bound::Wait::Looking).await?;
     for callers in CALLERS {
-        let mut look = Vec::new();
+        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
-            look.push(latency(&driver, &format!("bench:call({{pong, '{looking}'}}, {callers}, {CALLS})")).await?);
+            ours.push(latency(&driver, &call(node.name().as_str(), callers)).await?);
+            theirs.push(latency(&driver, &call(beam.name(), callers)).await?);
         }
-        println!("look {callers} {:?}", median(look.iter().map(|x: &Latency| x.0).collect()));
-    }
-    driver.eval(format!("erlang:disconnect_node('{looking}')")).await?;
-    for callers in CALLERS {
-        let (mut ours, mut theirs, mut bound) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            let call = |node: &str| format!("bench:call({{pong, '{node}'}}, {callers}, {CALLS})");
-            ours.push(latency(&driver, &call(node.name().as_str())).await?);
-            theirs.push(latency(&driver, &call(beam.name())).await?);
-            bound.push(latency(&driver, &call(&asleep)).await?);
-        }
-        println!("bound {callers} {:?}", median(bound.iter().map(|x: &Latency| x.0).collect()));
         pair(&mut rows, "GenServer.call from a BEAM node", callers, ours, theirs);
+    }
+    for (how, wait) in [("asleep", Wait::Asleep), ("looking", Wait::Looking)] {
+        rows.extend(bounds(&world, &driver, &beam, how, wait).await?);
     }
     let name = name_of(&beam)?;
     for callers in CALLERS {
@@ -88,6 +77,41 @@ pub(super) async fn rows() -> Result<Vec<Row>> {
         }
         pair(&mut rows, "erpc to a BEAM node", callers, ours, theirs);
     }
+    Ok(rows)
+}
+
+fn call(node: &str, callers: usize) -> String {
+    format!("bench:call({{pong, '{node}'}}, {callers}, {CALLS})")
+}
+
+/// The same calls, answered by a thread that does nothing else: nobody can be much faster.
+async fn bounds(
+    world: &World,
+    driver: &Beam,
+    beam: &Beam,
+    how: &str,
+    wait: Wait,
+) -> Result<Vec<Row>> {
+    let name = format!("{}@127.0.0.1", unique(how));
+    bound::answer(world, driver, &name, wait).await?;
+    let mut rows = Vec::new();
+    for callers in CALLERS {
+        let (mut bound, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            bound.push(latency(driver, &call(&name, callers)).await?.0);
+            theirs.push(latency(driver, &call(beam.name(), callers)).await?.0);
+        }
+        rows.push(Row::new(
+            format!(
+                "GenServer.call to a thread that only answers, {how}, {callers} at once, median, µs"
+            ),
+            median(bound),
+            Some(("BEAM", median(theirs))),
+            Goal::None,
+        ));
+    }
+    // The thread that looks would go on for ever.
+    driver.eval(format!("erlang:disconnect_node('{name}')")).await?;
     Ok(rows)
 }
 
