@@ -17,6 +17,9 @@ pub enum ConnectError {
     /// The name is our own.
     #[error("{0} is this node itself")]
     OwnName(NodeName),
+    /// It is none of the nodes that we connect with ([`NodeBuilder::allow`](crate::NodeBuilder::allow)).
+    #[error("{0} is none of the nodes that may be connected with")]
+    NotAllowed(NodeName),
     /// Where the node listens could not be found out: its host does not resolve, there is no EPMD
     /// on it, or EPMD does not know the name. Three different errors inside.
     #[error(transparent)]

@@ -60,7 +60,7 @@ pub use link::LinkCounters;
 pub use name::{NodeName, NodeNameError};
 pub use node::{
     Destination, Epmd, Limits, Listen, Node, NodeBuilder, NodeCounts, NodeEvent, NodeEvents,
-    NodeMonitor, Peer, Pong, Probe, Visibility,
+    NodeMonitor, Peer, Pong, Probe, Visibility, is_private,
 };
 pub use process::{AliasMode, Exit, Message, Outcome, Process};
 #[cfg(feature = "serde")]

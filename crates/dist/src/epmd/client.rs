@@ -7,12 +7,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use erl_dist::epmd::{EpmdClient, EpmdError, NodeEntry, NodeType};
-use tokio::io::{AsyncReadExt as _, BufWriter, Join, Take};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, BufWriter, Join, Take};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::timeout;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
 
+use crate::node::Admission;
 use crate::tcp;
 
 /// How long one address may take to accept a connection.
@@ -49,7 +50,17 @@ pub struct NodeInfo {
 ///
 /// Each step has its own: see [`LookupError`].
 pub async fn lookup(host: &str, port: u16, base: &str) -> Result<NodeInfo, LookupError> {
-    let (addr, entry) = ask(host, port, async |addr, stream| {
+    lookup_at(host, port, base, &Admission::default()).await
+}
+
+/// As [`lookup`], but asks only at addresses that are allowed.
+pub(crate) async fn lookup_at(
+    host: &str,
+    port: u16,
+    base: &str,
+    admission: &Admission,
+) -> Result<NodeInfo, LookupError> {
+    let (addr, entry) = ask(host, port, admission, async |addr, stream| {
         let answer = client(stream, MAX_NODE_ANSWER).get_node(base).await;
         answer.map_err(|error| LookupError::from_answer(addr, error))
     })
@@ -69,7 +80,7 @@ pub async fn lookup(host: &str, port: u16, base: &str) -> Result<NodeInfo, Looku
 ///
 /// As [`lookup`], but for [`LookupError::NotFound`].
 pub async fn names(host: &str, port: u16) -> Result<Vec<(String, u16)>, LookupError> {
-    let (_, names) = ask(host, port, async |addr, stream| {
+    let (_, names) = ask(host, port, &Admission::default(), async |addr, stream| {
         let answer = client(stream, MAX_NAMES_ANSWER).get_names().await;
         answer.map_err(|error| LookupError::from_answer(addr, error))
     })
@@ -89,6 +100,15 @@ pub enum LookupError {
         /// What the resolver said.
         #[source]
         source: Arc<io::Error>,
+    },
+    /// None of the host's addresses may be connected to
+    /// ([`NodeBuilder::allow_address`](crate::NodeBuilder::allow_address)).
+    #[error("{host} is {addr}, which is no address that may be connected to")]
+    NotAllowed {
+        /// The host.
+        host: String,
+        /// Its first address.
+        addr: IpAddr,
     },
     /// Nobody accepts connections there: EPMD does not run, or cannot be reached.
     #[error("failed to reach EPMD at {addr}: {source}")]
@@ -159,10 +179,11 @@ impl From<EpmdError> for Answer {
 async fn ask<T>(
     host: &str,
     port: u16,
+    admission: &Admission,
     request: impl AsyncFnOnce(SocketAddr, TcpStream) -> Result<T, LookupError>,
 ) -> Result<(SocketAddr, T), LookupError> {
     let all = async {
-        let (addr, stream) = connect(host, port).await?;
+        let (addr, stream) = connect(host, port, admission).await?;
         Ok((addr, request(addr, stream).await?))
     };
     timeout(LOOKUP_TIMEOUT, all)
@@ -170,9 +191,14 @@ async fn ask<T>(
         .unwrap_or_else(|_| Err(LookupError::Timeout { host: host.to_owned(), port }))
 }
 
-async fn connect(host: &str, port: u16) -> Result<(SocketAddr, TcpStream), LookupError> {
+async fn connect(
+    host: &str,
+    port: u16,
+    admission: &Admission,
+) -> Result<(SocketAddr, TcpStream), LookupError> {
     let resolve = |source| LookupError::Resolve { host: host.to_owned(), source: Arc::new(source) };
     let addrs = tokio::net::lookup_host((host, port)).await.map_err(resolve)?;
+    let addrs = allowed_only(host, addrs, admission)?;
     match tcp::connect(addrs, CONNECT_TIMEOUT).await {
         Ok(connected) => Ok(connected),
         Err(Some((addr, source))) => {
@@ -182,13 +208,55 @@ async fn connect(host: &str, port: u16) -> Result<(SocketAddr, TcpStream), Looku
     }
 }
 
+/// Those of a host's addresses that may be connected to.
+///
+/// # Errors
+/// [`LookupError::NotAllowed`] when there are some and none may.
+pub(crate) fn allowed_only(
+    host: &str,
+    addrs: impl Iterator<Item = SocketAddr>,
+    admission: &Admission,
+) -> Result<Vec<SocketAddr>, LookupError> {
+    let (allowed, others): (Vec<_>, Vec<_>) =
+        addrs.partition(|addr| admission.allows_address(addr.ip()));
+    match others.first() {
+        Some(addr) if allowed.is_empty() => {
+            Err(LookupError::NotAllowed { host: host.to_owned(), addr: addr.ip() })
+        }
+        _ => Ok(allowed),
+    }
+}
+
 type Limited = Join<Take<OwnedReadHalf>, BufWriter<OwnedWriteHalf>>;
 
 /// `erl_dist`'s client over `stream`: at most `limit` bytes are read, and the request, which it writes
 /// field by field, goes out in one piece.
 fn client(stream: TcpStream, limit: u64) -> EpmdClient<Compat<Limited>> {
     let (reader, writer) = stream.into_split();
+    client_of(reader, writer, limit)
+}
+
+fn client_of<R: AsyncRead, W: AsyncWrite>(
+    reader: R,
+    writer: W,
+    limit: u64,
+) -> EpmdClient<Compat<Join<Take<R>, BufWriter<W>>>>
+where
+    Join<Take<R>, BufWriter<W>>: AsyncRead + AsyncWrite + Unpin,
+{
     EpmdClient::new(tokio::io::join(reader.take(limit), BufWriter::new(writer)).compat())
+}
+
+/// What each request makes of an answer, for [`super::fuzz`].
+pub(super) async fn take_answer(request: u8, answer: &[u8]) -> Result<(), String> {
+    let client = |limit| client_of(answer, tokio::io::sink(), limit);
+    let taken = match request % 3 {
+        0 => client(MAX_NODE_ANSWER).get_node("node").await.map(drop),
+        1 => client(MAX_NAMES_ANSWER).get_names().await.map(drop),
+        _ => client(MAX_ALIVE_ANSWER).register(NodeEntry::new("node", 1)).await.map(drop),
+    };
+    let addr = SocketAddr::from(([127, 0, 0, 1], 4369));
+    taken.map_err(|error| LookupError::from_answer(addr, error).to_string())
 }
 
 /// What a registration hands to EPMD.

@@ -35,6 +35,7 @@ mod server;
 mod tests;
 
 pub use client::{LookupError, NodeInfo, lookup, names};
+pub(crate) use client::{allowed_only, lookup_at};
 pub use config::{Config, ConfigError, DEFAULT_PORT};
 pub use registrar::{Mode, RegisterError, Registrar, ServedBy, Status};
 pub use server::{ServeError, Server};

@@ -103,6 +103,9 @@ pub enum HandshakeError {
         "the peer does not allow this node to connect, or demands flags that it does not offer"
     )]
     NotAllowed,
+    /// We do not let a node of this name in.
+    #[error("a node named {0} is not let in")]
+    NotLetIn(NodeName),
     /// The peer prefers its own attempt to connect to us, which has not come to anything.
     #[error("the peer prefers its own attempt to connect to us")]
     Nok,

@@ -68,10 +68,14 @@ pub(crate) async fn dial_dynamic(
 
 /// Finds out where a peer listens and opens a connection to it.
 async fn reach(peer: &NodeName, route: &Route) -> Result<Socket, ConnectError> {
+    if !route.admission.allows(peer) {
+        return Err(ConnectError::NotAllowed(peer.clone()));
+    }
     let stream = match route.fixed_port {
         Some(port) => open(peer, resolve(peer, port, route).await?, route).await?,
         None => {
-            let info = epmd::lookup(peer.host(), route.epmd_port, peer.base()).await?;
+            let (host, port) = (peer.host(), route.epmd_port);
+            let info = epmd::lookup_at(host, port, peer.base(), &route.admission).await?;
             let told = SocketAddr::new(info.addr, info.port);
             match open(peer, [told], route).await {
                 Ok(stream) => stream,
@@ -98,7 +102,8 @@ async fn resolve(
 ) -> Result<Vec<SocketAddr>, ConnectError> {
     let resolved = timeout(route.step_time, lookup_host((peer.host(), port))).await;
     let resolved = resolved.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
-    Ok(resolved.map_err(|error| unresolved(peer, error))?.collect())
+    let resolved = resolved.map_err(|error| unresolved(peer, error))?;
+    Ok(epmd::allowed_only(peer.host(), resolved, &route.admission)?)
 }
 
 fn unresolved(peer: &NodeName, source: io::Error) -> ConnectError {

@@ -1,10 +1,7 @@
 //! Accepting peers.
 //!
-//! Whoever has not shown that it knows the cookie is bounded in number and time. When there are
-//! too many, the oldest is dropped: an honest handshake takes milliseconds, one that is held open
-//! to keep others out takes long.
+//! Whoever has not shown that it knows the cookie is bounded in number and time.
 
-use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::ops::RangeInclusive;
@@ -13,11 +10,13 @@ use std::time::Duration;
 
 use socket2::{Domain, Type};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::task::{AbortHandle, JoinSet};
-use tokio::time::{Instant, sleep};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Link;
+use super::half_open::HalfOpen;
 use super::setup::{Connected, Conversation, challenge, random};
+use super::turned_away::TurnedAway;
 use crate::error::DownReason;
 use crate::handshake::{
     Acceptor, AliveAnswer, AnonymousPeer, AwaitAlive, AwaitReply, HandshakeError, Local,
@@ -37,35 +36,54 @@ const NAME_TRIES: usize = 4;
 /// Accepts connections until the node stops.
 pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
     let mut unauthenticated = JoinSet::new();
-    let mut oldest: VecDeque<AbortHandle> = VecDeque::new();
+    let mut half_open = HalfOpen::default();
+    let mut turned_away = TurnedAway::default();
     loop {
+        let due = turned_away.due();
         let accepted = tokio::select! {
             () = shared.stopping.cancelled() => return,
-            Some(_) = unauthenticated.join_next() => continue,
+            Some(ended) = unauthenticated.join_next() => {
+                // One that was dropped to make room has no result.
+                if let Ok(Err((addr, error))) = ended {
+                    turn_away(&mut turned_away, addr, &error);
+                }
+                continue;
+            }
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {
+                if let Some(count) = turned_away.count(Instant::now()) {
+                    tracing::info!(count, "more peers were not let in");
+                }
+                continue;
+            }
             accepted = listener.accept() => accepted,
         };
         let (stream, addr) = match accepted {
-            Ok(accepted) => accepted,
+            // One of IPv4 has a form of IPv6 where both are listened on.
+            Ok((stream, addr)) => (stream, SocketAddr::new(addr.ip().to_canonical(), addr.port())),
             Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
+                if turned_away.one(Instant::now()) {
+                    tracing::warn!(%error, "a connection could not be accepted");
+                }
                 sleep(EXHAUSTED).await;
                 continue;
             }
         };
-        oldest.retain(|handshake| !handshake.is_finished());
-        if oldest.len() >= shared.limits.unauthenticated
-            && let Some(dropped) = oldest.pop_front()
-        {
-            tracing::debug!("too many handshakes at once: the oldest is dropped");
-            dropped.abort();
+        if !shared.route.admission.allows_address(addr.ip()) {
+            turn_away(&mut turned_away, addr, &"its address is none that may connect");
+            continue;
         }
+        half_open.make_room(shared.limits.unauthenticated);
         let shared = shared.clone();
-        oldest.push_back(unauthenticated.spawn(async move {
-            if let Err(error) = greet(stream, &shared).await {
-                let addr = SocketAddr::new(addr.ip().to_canonical(), addr.port());
-                tracing::info!(%addr, %error, "a peer was not let in");
-            }
-        }));
+        let handshake = async move { greet(stream, &shared).await.map_err(|error| (addr, error)) };
+        half_open.push(addr.ip(), unauthenticated.spawn(handshake));
+    }
+}
+
+fn turn_away(turned_away: &mut TurnedAway, addr: SocketAddr, error: &dyn std::fmt::Display) {
+    if turned_away.one(Instant::now()) {
+        tracing::info!(%addr, %error, "a peer was not let in");
+    } else {
+        tracing::debug!(%addr, %error, "a peer was not let in");
     }
 }
 
@@ -100,6 +118,11 @@ async fn greet(stream: TcpStream, shared: &Arc<Shared>) -> Result<(), HandshakeE
             return Err(error);
         }
     };
+    if !shared.route.admission.allows(peer.name()) {
+        let error = HandshakeError::NotLetIn(peer.name().clone());
+        conversation.refuse(&Refusal::NotAllowed.message()).await;
+        return Err(error);
+    }
     match shared.links.offer(&shared.name, peer.name()) {
         Offer::Ok(attempt) => let_in(conversation, peer, Status::Ok, attempt, shared).await,
         Offer::OkSimultaneous(attempt) => {
@@ -111,8 +134,9 @@ async fn greet(stream: TcpStream, shared: &Arc<Shared>) -> Result<(), HandshakeE
             Ok(())
         }
         Offer::NotAllowed => {
+            let error = HandshakeError::NotLetIn(peer.name().clone());
             conversation.refuse(&Refusal::NotAllowed.message()).await;
-            Err(HandshakeError::NotAllowed)
+            Err(error)
         }
         Offer::Close => Ok(()),
     }
@@ -126,6 +150,10 @@ async fn give_name(
 ) -> Result<(), HandshakeError> {
     for _ in 0..NAME_TRIES {
         let name = peer.candidate(random(getrandom::u64())?);
+        if !shared.route.admission.allows(&name) {
+            conversation.refuse(&Refusal::NotAllowed.message()).await;
+            return Err(HandshakeError::NotLetIn(name));
+        }
         let Offer::Ok(attempt) = shared.links.offer(&shared.name, &name) else { continue };
         let creation = random(getrandom::u32())?.max(FIRST_CREATION);
         let (state, messages) = peer.accept(name, creation, challenge()?);

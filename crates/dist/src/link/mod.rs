@@ -2,6 +2,7 @@
 
 mod counters;
 mod dial;
+mod half_open;
 mod lanes;
 mod linger;
 mod listen;
@@ -11,6 +12,7 @@ mod relations;
 mod secure;
 mod setup;
 mod socket;
+mod turned_away;
 mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -10,7 +10,9 @@ use etf::Atom;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{Calls, Limits, LinkTable, Node, NodeEvent, Route, Shared, Visibility, events};
+use super::{
+    Admission, Calls, Limits, LinkTable, Node, NodeEvent, Route, Shared, Visibility, events,
+};
 use crate::cookie::Cookie;
 use crate::epmd::{self, Registrar};
 use crate::error::StartError;
@@ -118,6 +120,7 @@ pub struct NodeBuilder {
     pg: Vec<String>,
     global: bool,
     prevent_overlapping_partitions: bool,
+    admission: Admission,
 }
 
 impl NodeBuilder {
@@ -140,6 +143,7 @@ impl NodeBuilder {
             pg: Vec::new(),
             global: true,
             prevent_overlapping_partitions: true,
+            admission: Admission::default(),
         }
     }
 
@@ -191,6 +195,30 @@ impl NodeBuilder {
     #[must_use]
     pub fn tick_time(mut self, time: Duration) -> Self {
         self.tick_time = time.max(Duration::from_secs(1));
+        self
+    }
+
+    /// Which nodes may be connected with, by name, whoever dials: any that knows the cookie unless said
+    /// otherwise. Others are not dialled ([`ConnectError::NotAllowed`](crate::ConnectError)), and told
+    /// `not_allowed` when they dial us, before anything is said that depends on the cookie; as with
+    /// `net_kernel:allow/1`. A peer that has no name is asked about under the name that we would give it.
+    ///
+    /// `allowed` is called where a handshake is under way: it must not block.
+    #[must_use]
+    pub fn allow(mut self, allowed: impl Fn(&NodeName) -> bool + Send + Sync + 'static) -> Self {
+        self.admission.names(allowed);
+        self
+    }
+
+    /// Which addresses may be connected with, whoever dials: any unless said otherwise.
+    /// [`is_private`](crate::is_private) is one answer. It is the address that a host's name stands for
+    /// that is asked about, and then dialled, both for EPMD and for the node. IPv4 addresses come as such.
+    #[must_use]
+    pub fn allow_address(
+        mut self,
+        allowed: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.admission.addresses(allowed);
         self
     }
 
@@ -329,6 +357,7 @@ impl NodeBuilder {
             fixed_port: self.peer_port,
             step_time: self.step_time,
             security: self.security.clone(),
+            admission: self.admission.clone(),
         }
     }
 

@@ -1,5 +1,6 @@
 //! The node: a handle to clone, and what its links and processes share.
 
+mod admission;
 mod builder;
 mod calls;
 pub(crate) mod dispatch;
@@ -19,6 +20,8 @@ use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+pub(crate) use admission::Admission;
+pub use admission::is_private;
 pub(crate) use builder::FIRST_CREATION;
 pub use builder::{Epmd, Listen, NodeBuilder};
 pub(crate) use calls::{Answer, Call, Calls};
@@ -130,6 +133,8 @@ pub(crate) struct Route {
     pub(crate) step_time: Duration,
     /// Whether the node speaks TLS.
     pub(crate) security: Security,
+    /// Who is dialled and let in.
+    pub(crate) admission: Admission,
 }
 
 #[derive(Debug)]
@@ -198,6 +203,12 @@ impl Node {
     pub fn disconnect(&self, name: &NodeName) -> bool {
         let link = self.shared.links.link(name.as_str());
         link.map(|link| link.close(DownReason::Disconnected)).is_some()
+    }
+
+    /// Whether a node of this name is dialled and let in: see [`NodeBuilder::allow`].
+    #[must_use]
+    pub fn allows(&self, name: &NodeName) -> bool {
+        self.shared.route.admission.allows(name)
     }
 
     /// The connected nodes, hidden ones included, in no particular order.
