@@ -32,8 +32,16 @@ const MOST_DIALLING: usize = 10_000;
 /// The node's part in `global`.
 #[derive(Debug)]
 pub(crate) struct Service {
-    current: Mutex<Option<Current>>,
+    state: Mutex<State>,
     commands: mpsc::UnboundedSender<Asked>,
+}
+
+/// Nodes come and go under this lock, so whoever is `current` is told of each in its order and once.
+#[derive(Debug)]
+struct State {
+    current: Option<Current>,
+    /// The visible nodes that are connected: the next one is told of them first.
+    up: HashSet<NodeName>,
 }
 
 /// The process and the machine of the moment: others take their place when the process is killed.
@@ -80,7 +88,8 @@ impl Service {
     /// Has the node take part.
     pub(crate) fn start(shared: &Arc<Shared>, prevent: bool) {
         let (commands, asked) = mpsc::unbounded_channel();
-        let service = Self { current: Mutex::new(begin(shared, prevent)), commands };
+        let state = State { current: begin(shared, prevent), up: HashSet::new() };
+        let service = Self { state: Mutex::new(state), commands };
         if shared.global.set(service).is_ok() {
             shared.tasks.spawn(run(shared.clone(), prevent, asked));
         }
@@ -88,23 +97,31 @@ impl Service {
 
     /// A visible node is connected: said before it can say anything.
     pub(crate) fn link_up(&self, shared: &Shared, link: &Link) {
-        self.tell(shared, UP, link);
+        if link.peer.visibility == Visibility::Visible {
+            let mut state = lock(&self.state);
+            state.up.insert(link.peer.name.clone());
+            state.tell(shared, UP, &link.peer.name);
+        }
     }
 
     /// A node is no longer connected: said after everything that it said.
     pub(crate) fn link_down(&self, shared: &Shared, link: &Link) {
-        self.tell(shared, DOWN, link);
+        if link.peer.visibility == Visibility::Visible {
+            let mut state = lock(&self.state);
+            state.up.remove(&link.peer.name);
+            state.tell(shared, DOWN, &link.peer.name);
+        }
     }
 
-    fn tell(&self, shared: &Shared, what: &'static str, link: &Link) {
-        if link.peer.visibility != Visibility::Visible {
-            return;
+    /// Another process takes the place of the one that was ended. False if there can be none.
+    fn begin_anew(&self, shared: &Arc<Shared>, prevent: bool) -> bool {
+        let next = begin(shared, prevent);
+        let mut state = lock(&self.state);
+        state.current = next;
+        for node in &state.up {
+            state.tell(shared, UP, node);
         }
-        if let Some(current) = self.current() {
-            let node = Term::Atom((&link.peer.name).into());
-            let message = Term::Tuple(vec![Term::atom(what), node]);
-            shared.deliver_term(&current.process, None, message);
-        }
+        state.current.is_some()
     }
 
     /// Has something done; `None` when the node shuts down or `global` begins anew.
@@ -122,7 +139,16 @@ impl Service {
     }
 
     fn current(&self) -> Option<Current> {
-        lock(&self.current).clone()
+        lock(&self.state).current.clone()
+    }
+}
+
+impl State {
+    fn tell(&self, shared: &Shared, what: &'static str, node: &NodeName) {
+        if let Some(current) = &self.current {
+            let message = Term::Tuple(vec![Term::atom(what), Term::Atom(node.into())]);
+            shared.deliver_term(&current.process, None, message);
+        }
     }
 }
 
@@ -165,14 +191,8 @@ async fn run(shared: Arc<Shared>, prevent: bool, mut asked: mpsc::UnboundedRecei
         for link in &visible {
             link.wait_down().await;
         }
-        let next = begin(&shared, prevent);
-        if next.is_none() {
+        if !service.begin_anew(&shared, prevent) {
             return;
-        }
-        *lock(&service.current) = next;
-        // Those that came up meanwhile have told it to the one before.
-        for link in shared.links.links().iter().filter(|link| !link.is_closing()) {
-            service.link_up(&shared, link);
         }
     }
 }
