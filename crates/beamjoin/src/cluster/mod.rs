@@ -109,8 +109,9 @@ impl ClusterBuilder {
         Self { limits, ..self }
     }
 
-    /// Dials only nodes whose names match one of these patterns; any node if there are none. It says nothing of nodes that
-    /// dial us, which must know the cookie.
+    /// Dials of the nodes that announce themselves only those whose names match one of these patterns; any if there are none.
+    /// Whom the node itself does not allow, which counts for nodes that dial us too, is never dialled:
+    /// [`NodeBuilder::allow`](dist::NodeBuilder::allow).
     pub fn allow(self, patterns: impl IntoIterator<Item = NamePattern>) -> Self {
         Self { allowed: patterns.into_iter().collect(), ..self }
     }
@@ -123,7 +124,9 @@ impl ClusterBuilder {
             Some(discovery) => discovery.start(self.node.name().clone()),
             None => stream::pending().boxed(),
         };
-        let membership = Membership::new(self.node.name().clone(), self.limits).allow(self.allowed);
+        let (node, announced) = (self.node.clone(), NamePattern::any_of(self.allowed));
+        let membership = Membership::new(self.node.name().clone(), self.limits)
+            .allow(move |name| node.allows(name) && announced(name));
         let driver = Driver::new(self.node.clone(), membership, heard, events);
         let task = tokio::spawn(driver.run());
         Cluster { node: self.node, events: weak, first: Mutex::new(Some(first)), task }

@@ -40,14 +40,14 @@ pub(super) enum Link {
     Up { since: Instant },
 }
 
-/// In order of precedence.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// What names are served by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Class {
     /// It was connected, and not long ago.
     Known,
     /// It was never dialled.
     New,
-    /// It keeps failing.
+    /// It was never reached, or not for long.
     Failing,
 }
 
@@ -135,9 +135,20 @@ impl Entry {
         }
     }
 
-    /// The least goes first when several names are due.
+    /// The least goes first of the names of one class: those heard again and again, and of these the one that has waited
+    /// longest, so that each of them is dialled in the end.
     pub(super) fn rank(&self) -> impl Ord + use<> {
-        (self.class(), self.failures, !self.repeated, self.due())
+        (!self.repeated, self.due())
+    }
+
+    /// Whether a new name must not take its place: it announces itself all the time.
+    pub(super) fn is_kept(&self, now: Instant, revived_after: Duration) -> bool {
+        self.repeated && now.saturating_duration_since(self.last_sign) < revived_after
+    }
+
+    /// The least is put out first.
+    pub(super) fn worth(&self) -> impl Ord + use<> {
+        (self.was_up, self.repeated, self.last_sign)
     }
 
     pub(super) fn is_forgotten(&self, now: Instant, limits: &Limits) -> bool {

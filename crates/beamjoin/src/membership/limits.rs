@@ -9,13 +9,18 @@ use super::Backoff;
 pub struct Limits {
     /// Names in the table (4,096). Connected ones count too, and are never put out.
     pub names: usize,
-    /// Dials under way at one time (64). Names that were never reached hold at most three quarters of these, and names
-    /// that keep failing at most half, so that they are not in the way of the others.
+    /// Dials under way at one time (64). Names never dialled hold at most half of these, names that fail at most half, and
+    /// both together three quarters, so that nobody is in the way of all others.
     pub parallel_dials: usize,
+    /// Dials a second on average (50), and so many at once (100). A quarter of these at once is left to
+    /// names that were connected not long ago.
+    pub dials_per_second: u32,
+    /// See there.
+    pub dials_burst: u32,
     /// New names taken a second on average (400): a full table then turns over in
     /// ten seconds, long enough for a real node to be heard twice, which puts it in front of names heard once.
     pub new_names_per_second: u32,
-    /// New names taken at once (1,024): what a large cluster announces within its first heartbeat.
+    /// New names taken at once (1,000): what a large cluster announces within its first heartbeat.
     pub new_names_burst: u32,
     /// The wait between two dials to one name.
     pub backoff: Backoff,
@@ -30,13 +35,36 @@ pub struct Limits {
     pub forget_lost_after: Duration,
 }
 
+impl Limits {
+    /// So many dials a second, twice as many at once, and new names taken in the same proportion as the
+    /// defaults have.
+    ///
+    /// ```
+    /// use beamjoin::Limits;
+    ///
+    /// assert_eq!(Limits::default().dial_rate(50), Limits::default());
+    /// ```
+    #[must_use]
+    pub fn dial_rate(self, per_second: u32) -> Self {
+        Self {
+            dials_per_second: per_second,
+            dials_burst: per_second.saturating_mul(2),
+            new_names_per_second: per_second.saturating_mul(8),
+            new_names_burst: per_second.saturating_mul(20),
+            ..self
+        }
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
             names: 4096,
             parallel_dials: 64,
+            dials_per_second: 50,
+            dials_burst: 100,
             new_names_per_second: 400,
-            new_names_burst: 1024,
+            new_names_burst: 1000,
             backoff: Backoff::default(),
             stable_after: Duration::from_secs(10),
             revived_after: Duration::from_secs(15),

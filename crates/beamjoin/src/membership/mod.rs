@@ -11,6 +11,7 @@ mod tests;
 
 use std::{
     collections::{HashMap, HashSet},
+    fmt,
     time::{Duration, Instant},
 };
 
@@ -26,6 +27,9 @@ pub use self::{
 };
 use self::{entry::Entry, slots::Slots};
 
+/// Which names may be dialled.
+struct Allowed(Box<dyn Fn(&NodeName) -> bool + Send + Sync>);
+
 /// How often names that are neither connected nor heard are looked for.
 const SWEEP: Duration = Duration::from_secs(10);
 
@@ -40,8 +44,7 @@ const SWEEP: Duration = Duration::from_secs(10);
 pub struct Membership {
     own: NodeName,
     limits: Limits,
-    /// Empty: everybody.
-    allowed: Vec<NamePattern>,
+    allowed: Allowed,
     table: HashMap<NodeName, Entry>,
     new_names: Gate,
     ignored: [u64; Ignored::COUNT],
@@ -55,19 +58,19 @@ impl Membership {
         Self {
             own,
             new_names: Gate::new(limits.new_names_per_second, limits.new_names_burst),
-            slots: Slots::new(limits.parallel_dials),
+            slots: Slots::new(&limits),
             limits,
-            allowed: Vec::new(),
+            allowed: Allowed(Box::new(|_| true)),
             table: HashMap::new(),
             ignored: [0; Ignored::COUNT],
             next_sweep: None,
         }
     }
 
-    /// Dials only names that match one of these; any name if there are none.
+    /// Dials only names that are allowed; any name unless said so.
     #[must_use]
-    pub fn allow(self, allowed: Vec<NamePattern>) -> Self {
-        Self { allowed, ..self }
+    pub fn allow(self, allowed: impl Fn(&NodeName) -> bool + Send + Sync + 'static) -> Self {
+        Self { allowed: Allowed(Box::new(allowed)), ..self }
     }
 
     /// A payload was heard on the channel.
@@ -82,7 +85,7 @@ impl Membership {
         if self.is_own_in_other_case(&name) {
             return self.ignore(Ignored::OwnNameInOtherCase);
         }
-        if !self.is_allowed(&name) {
+        if !(self.allowed.0)(&name) {
             return self.ignore(Ignored::NotAllowed);
         }
         if let Some(entry) = self.table.get_mut(&name) {
@@ -92,7 +95,7 @@ impl Membership {
         if !self.new_names.admit(now) {
             return self.ignore(Ignored::TooManyNew);
         }
-        if !self.make_room() {
+        if !self.make_room(now) {
             return self.ignore(Ignored::TableFull);
         }
         self.table.insert(name.clone(), Entry::heard(now));
@@ -101,8 +104,8 @@ impl Membership {
 
     /// A link is up, whoever dialled.
     pub fn up(&mut self, name: &NodeName, now: Instant) {
-        if !self.table.contains_key(name) {
-            self.make_room();
+        if !self.table.contains_key(name) && self.table.len() >= self.limits.names {
+            self.put_one_out(|_| true);
         }
         self.table.entry(name.clone()).or_insert_with(|| Entry::unheard(now)).up(now);
     }
@@ -153,21 +156,27 @@ impl Membership {
     /// A name to dial now. It will not be handed out again before [`dialled`](Self::dialled) was called for it.
     pub fn next_dial(&mut self, now: Instant) -> Option<NodeName> {
         self.forget(now);
+        if !self.slots.are_open(now) {
+            return None;
+        }
         let (name, entry) = self
             .table
             .iter_mut()
             .filter(|(_, entry)| entry.due().is_some_and(|due| due <= now))
-            .filter(|(_, entry)| self.slots.are_free(entry.class()))
-            .min_by_key(|(name, entry)| (entry.rank(), *name))?;
+            .filter(|(_, entry)| self.slots.may_dial(entry.class(), now))
+            .min_by_key(|(name, entry)| (self.slots.turn(entry.class()), entry.rank(), *name))?;
         entry.dialling = Some(entry.class());
-        self.slots.take(entry.class());
+        self.slots.take(entry.class(), now);
         Some(name.clone())
     }
 
     /// When to call [`next_dial`](Self::next_dial) again if nothing else happens before.
     pub fn wake_at(&self) -> Option<Instant> {
-        let waiting = self.table.values().filter(|entry| self.slots.are_free(entry.class()));
-        waiting.filter_map(Entry::due).chain(self.next_sweep).min()
+        let dials = self
+            .table
+            .values()
+            .filter_map(|entry| self.slots.dials_at(entry.class(), entry.due()?));
+        dials.chain(self.next_sweep).min()
     }
 
     /// How many payloads were ignored for this reason.
@@ -198,10 +207,6 @@ impl Membership {
         name.as_str().eq_ignore_ascii_case(self.own.as_str())
     }
 
-    fn is_allowed(&self, name: &NodeName) -> bool {
-        self.allowed.is_empty() || self.allowed.iter().any(|pattern| pattern.matches(name))
-    }
-
     /// After a link or a dial has ended: a name that was never heard is not kept, nor one too many.
     fn tidy(&mut self, name: &NodeName) {
         let unheard = |entry: &Entry| entry.heard.is_none() && entry.due().is_some();
@@ -209,24 +214,27 @@ impl Membership {
             self.table.remove(name);
         }
         if self.table.len() > self.limits.names {
-            self.put_one_out();
+            self.put_one_out(|_| true);
         }
     }
 
-    fn make_room(&mut self) -> bool {
-        self.table.len() < self.limits.names || self.put_one_out()
+    /// Makes room for a name that was heard for the first time. False if all others have more of a claim.
+    fn make_room(&mut self, now: Instant) -> bool {
+        let revived_after = self.limits.revived_after;
+        self.table.len() < self.limits.names
+            || self.put_one_out(|entry| !entry.is_kept(now, revived_after))
     }
 
-    /// Of the names never connected, the one whose last sign of life is oldest; else of those that were. False if all
-    /// are connected or being dialled.
-    fn put_one_out(&mut self) -> bool {
-        let oldest = self
+    /// Of the names never connected, the one whose last sign of life is oldest, those heard once before the others; else
+    /// of those that were connected. False if all are connected, being dialled, or not `free`.
+    fn put_one_out(&mut self, free: impl Fn(&Entry) -> bool) -> bool {
+        let least = self
             .table
             .iter()
-            .filter(|(_, entry)| entry.due().is_some())
-            .min_by_key(|(name, entry)| (entry.was_up, entry.last_sign, *name))
+            .filter(|(_, entry)| entry.due().is_some() && free(entry))
+            .min_by_key(|(name, entry)| (entry.worth(), *name))
             .map(|(name, _)| name.clone());
-        oldest.is_some_and(|name| self.table.remove(&name).is_some())
+        least.is_some_and(|name| self.table.remove(&name).is_some())
     }
 
     fn forget(&mut self, now: Instant) {
@@ -237,5 +245,11 @@ impl Membership {
         if self.next_sweep.is_none() && !self.table.is_empty() {
             self.next_sweep = Some(now + SWEEP);
         }
+    }
+}
+
+impl fmt::Debug for Allowed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Allowed").finish_non_exhaustive()
     }
 }

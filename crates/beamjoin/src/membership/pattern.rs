@@ -1,4 +1,4 @@
-//! Which announced names may be dialled.
+//! Which names may be connected with.
 
 use std::str::FromStr;
 
@@ -18,6 +18,12 @@ use dist::NodeName;
 pub struct NamePattern(String);
 
 impl NamePattern {
+    /// Whether one of these matches a name; any name if there are none. For
+    /// [`NodeBuilder::allow`](dist::NodeBuilder::allow).
+    pub fn any_of(patterns: Vec<Self>) -> impl Fn(&NodeName) -> bool + Send + Sync + 'static {
+        move |name| patterns.is_empty() || patterns.iter().any(|pattern| pattern.matches(name))
+    }
+
     /// Whether the whole name is as the pattern says; upper and lower case differ, as they do in names.
     pub fn matches(&self, name: &NodeName) -> bool {
         let mut parts = self.0.split('*');

@@ -1,4 +1,4 @@
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 
 use proptest::prelude::*;
 
@@ -193,7 +193,8 @@ fn a_full_table_puts_out_the_oldest_that_was_never_reached() {
 #[test]
 fn only_allowed_names_are_dialled() {
     let now = Instant::now();
-    let mut machine = machine().allow(vec!["app*@h".parse().unwrap(), "x@*".parse().unwrap()]);
+    let patterns = vec!["app*@h".parse().unwrap(), "x@*".parse().unwrap()];
+    let mut machine = machine().allow(NamePattern::any_of(patterns));
     for heard in ["app1@h", "other@h", "x@anywhere"] {
         machine.heard(heard.as_bytes(), now);
     }
@@ -231,6 +232,73 @@ fn a_flood_of_new_names_is_bounded_and_the_real_one_gets_through() {
     assert!(machine.ignored(Ignored::TooManyNew) > 15_000);
     assert!(dialled < 500, "{dialled} dials");
     assert!(reached.is_some(), "what announces itself again and again is dialled in the end");
+}
+
+/// Dials everything that may be dialled during a millisecond, all in vain but `up`; how many that were.
+fn fail_all(machine: &mut Membership, now: Instant, up: impl Fn(&str) -> bool) -> Vec<String> {
+    let dialled = dials(machine, now);
+    for node in &dialled {
+        let connected = up(node);
+        if connected {
+            machine.up(&name(node), now);
+        }
+        machine.dialled(&name(node), connected, now, LONG / 2);
+    }
+    dialled
+}
+
+#[test]
+fn names_that_fail_at_once_are_not_dialled_faster_than_the_rate() {
+    let limits = Limits::default().dial_rate(20);
+    let mut machine = Membership::new(name("rust@127.0.0.1"), limits);
+    let start = Instant::now();
+    let mut dialled = 0;
+    for ms in 0..10_000_u32 {
+        let now = start + ms * MS;
+        machine.heard(format!("n{ms}@10.0.0.1").as_bytes(), now);
+        dialled += fail_all(&mut machine, now, |_| false).len();
+    }
+    // What may begin at once but for a quarter, and then twenty a second.
+    assert!((225..=231).contains(&dialled), "{dialled}");
+}
+
+/// Somebody fills the table with names of which none can be reached, and announces each of them again and again.
+#[test]
+fn a_flood_of_names_that_are_repeated_keeps_no_real_node_away() {
+    // A tenth of the defaults.
+    let limits = Limits { names: 400, ..Limits::default().dial_rate(5) };
+    let mut machine = Membership::new(name("rust@127.0.0.1"), limits);
+    let start = Instant::now();
+    let real = ["known@h", "late@h"];
+    for node in real {
+        machine.heard(node.as_bytes(), start);
+    }
+    machine.up(&name("known@h"), start);
+    fail_all(&mut machine, start, |_| false);
+    let mut reached = HashMap::new();
+    for tick in 0..24_000_u32 {
+        let (now, seconds) = (start + tick * 10 * MS, tick / 100);
+        machine.heard(format!("n{}@10.0.0.1", tick % 500).as_bytes(), now);
+        machine.heard(format!("once{tick}@10.0.0.1").as_bytes(), now);
+        if tick % 500 == 0 {
+            for node in real {
+                machine.heard(node.as_bytes(), now);
+            }
+        }
+        if tick == 10_000 {
+            machine.down(&name("known@h"), now, 0);
+        }
+        // One of them can be reached only from the second minute on.
+        let up = |node: &str| node == "known@h" || node == "late@h" && seconds >= 60;
+        for node in fail_all(&mut machine, now, up) {
+            if up(&node) {
+                reached.entry(node).or_insert(seconds);
+            }
+        }
+        assert!(machine.len() <= 400);
+    }
+    assert_eq!(reached.get("known@h"), Some(&100), "what was connected goes first: {reached:?}");
+    assert!(reached.contains_key("late@h"), "what has failed before is dialled in the end");
 }
 
 #[derive(Debug, Clone)]
