@@ -292,31 +292,44 @@ fn a_name_that_does_not_parse_is_usage() {
     fails(&["ping", "n1"], &[COOKIE], USAGE, message);
 }
 
+/// The commands that print events, without a Postgres.
+fn commands_with_events() -> [Command; 2] {
+    let join = ["join", "--name", "a@127.0.0.1", "--epmd", "none", "--listen", "127.0.0.1:0"];
+    [join.as_slice(), &["watch"]].map(|args| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_beamjoin"));
+        command
+            .args(args)
+            .args(["--events", "json", "--channel-name", "c", "--hostname", "127.0.0.1"])
+            .args(["--port", "1"])
+            .env_clear()
+            .env("BEAMJOIN_COOKIE", "secret")
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped());
+        command
+    })
+}
+
 #[test]
 fn a_reader_that_goes_away_is_no_error() {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_beamjoin"))
-        .args([
-            "watch",
-            "--events",
-            "json",
-            "--channel-name",
-            "c",
-            "--hostname",
-            "127.0.0.1",
-            "--port",
-            "1",
-        ])
-        .env_clear()
-        .stdin(Stdio::null())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    drop(child.stdout.take());
-    let output = child.wait_with_output().unwrap();
-    let stderr = String::from_utf8(output.stderr).unwrap();
-    assert_eq!(output.status.code(), Some(i32::from(OK)), "{stderr}");
-    assert!(!stderr.contains("panicked") && !stderr.contains("error:"), "{stderr}");
+    for mut command in commands_with_events() {
+        let mut child = command.stdout(Stdio::piped()).spawn().unwrap();
+        drop(child.stdout.take());
+        let output = child.wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(i32::from(OK)), "{stderr}");
+        assert!(!stderr.contains("panicked") && !stderr.contains("error:"), "{stderr}");
+    }
+}
+
+#[test]
+fn events_that_cannot_be_written_are_no_success() {
+    for mut command in commands_with_events() {
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let output = command.stdout(full).spawn().unwrap().wait_with_output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(i32::from(UNAVAILABLE)), "{stderr}");
+        assert!(stderr.contains("error: failed to write to stdout: No space left"), "{stderr}");
+    }
 }
 
 #[test]

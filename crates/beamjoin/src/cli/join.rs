@@ -54,8 +54,8 @@ pub(crate) async fn join(layers: Layers) -> Result<ExitCode, Failure> {
         Some(Err(failure)) => Err(failure),
         None => Ok(ExitCode::SUCCESS),
     };
-    printer.finish(FLUSH).await;
-    result
+    let written = printer.finish(FLUSH).await;
+    result.and_then(|code| written.map(|()| code))
 }
 
 async fn start(layers: &Layers, settings: Settings, printer: &Printer) -> Result<Cluster, Failure> {

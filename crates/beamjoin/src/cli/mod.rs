@@ -149,14 +149,17 @@ fn print(text: &str) -> bool {
     write(text).is_ok()
 }
 
-/// Writes a command's result to stdout. It is no error that nobody reads it, but a disk that is full is.
+/// Writes a command's result to stdout.
 fn print_result(text: &str) -> Result<(), Failure> {
-    match write(text) {
-        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => {
-            Err(Failure::new(exit::UNAVAILABLE, format!("failed to write to stdout: {error}")))
-        }
-        _ => Ok(()),
+    write(text).or_else(|error| unwritten(&error))
+}
+
+/// What it means that stdout cannot be written: it is no error that nobody reads it, but a disk that is full is.
+fn unwritten(error: &std::io::Error) -> Result<(), Failure> {
+    if error.kind() == std::io::ErrorKind::BrokenPipe {
+        return Ok(());
     }
+    Err(Failure::new(exit::UNAVAILABLE, format!("failed to write to stdout: {error}")))
 }
 
 fn write(text: &str) -> std::io::Result<()> {

@@ -1,9 +1,9 @@
 //! Events on stdout, one a line.
 
 use std::{
-    io::Write,
+    io::{self, Write},
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
         mpsc::{Receiver, SyncSender, sync_channel},
     },
@@ -13,7 +13,7 @@ use std::{
 use serde_json::Value;
 use tokio::sync::watch;
 
-use super::config::Format;
+use super::{config::Format, exit::Failure, unwritten};
 
 /// Lines that wait for a reader that is slow.
 const WAITING: usize = 1024;
@@ -62,6 +62,8 @@ pub(crate) struct Printer {
     dropped: Arc<AtomicU64>,
     /// Its sender is dropped when the thread ends.
     closed: watch::Receiver<()>,
+    /// Why the thread ended before it was told to.
+    error: Arc<OnceLock<io::Error>>,
 }
 
 impl Printer {
@@ -69,12 +71,16 @@ impl Printer {
         let (lines, receiver) = sync_channel(WAITING);
         let (end, closed) = watch::channel(());
         let dropped = Arc::new(AtomicU64::new(0));
+        let error = Arc::new(OnceLock::new());
         let thread = Writer { format, lines: receiver, dropped: dropped.clone() };
+        let failed = error.clone();
         std::thread::spawn(move || {
-            thread.run();
+            if let Err(error) = thread.run() {
+                failed.get_or_init(|| error);
+            }
             drop(end);
         });
-        Self { format, lines, dropped, closed }
+        Self { format, lines, dropped, closed, error }
     }
 
     /// Writes a line with the time of now. One that finds 1,024 waiting is dropped and counted.
@@ -84,17 +90,21 @@ impl Printer {
         }
     }
 
-    /// Returns once nobody reads stdout any more.
+    /// Returns once stdout cannot be written any more.
     pub(crate) async fn closed(&mut self) {
         while self.closed.changed().await.is_ok() {}
     }
 
     /// Waits until what was printed is written, or nobody reads it, or `patience` is over.
-    pub(crate) async fn finish(mut self, patience: Duration) {
+    ///
+    /// # Errors
+    /// When it could not be written, for another reason than that nobody reads it.
+    pub(crate) async fn finish(mut self, patience: Duration) -> Result<(), Failure> {
         // The thread ends when it has written what waits and nobody can add to it.
         self.lines = sync_channel(1).0;
         // Written, nobody reads, or too slow: the process ends in each case.
         let _ = tokio::time::timeout(patience, self.closed()).await;
+        self.error.get().map_or(Ok(()), unwritten)
     }
 }
 
@@ -105,8 +115,8 @@ struct Writer {
 }
 
 impl Writer {
-    fn run(self) {
-        let mut stdout = std::io::stdout().lock();
+    fn run(self) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
         while let Ok(mut text) = self.lines.recv() {
             let missed = self.dropped.swap(0, Ordering::Relaxed);
             if missed > 0 {
@@ -114,10 +124,10 @@ impl Writer {
                     .with("missed", missed);
                 text.push_str(&line.render(self.format, now()));
             }
-            if stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).is_err() {
-                return;
-            }
+            stdout.write_all(text.as_bytes())?;
+            stdout.flush()?;
         }
+        Ok(())
     }
 }
 

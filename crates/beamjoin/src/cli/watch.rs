@@ -39,8 +39,8 @@ pub(crate) async fn watch(layers: Layers) -> Result<ExitCode, Failure> {
             () = signals.stop() => break Ok(ExitCode::SUCCESS),
         }
     };
-    printer.finish(FLUSH).await;
-    result
+    let written = printer.finish(FLUSH).await;
+    result.and_then(|code| written.map(|()| code))
 }
 
 fn heard(payload: &[u8]) -> Line {

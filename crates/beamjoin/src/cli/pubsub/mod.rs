@@ -52,8 +52,9 @@ pub(crate) async fn tail(layers: Layers, args: TailArgs) -> Result<ExitCode, Fai
                 Some(PubSubEvent::Message(message)) => {
                     match message.term() {
                         Ok(term) => {
-                            if !super::print(&args.output.on_topic(message.topic(), term)) {
-                                break;
+                            let text = args.output.on_topic(message.topic(), term);
+                            if let Err(error) = super::write(&text) {
+                                return super::unwritten(&error).map(|()| ExitCode::SUCCESS);
                             }
                         }
                         Err(error) => tracing::warn!(%error, "a message could not be read"),
