@@ -9,8 +9,8 @@ use super::Backoff;
 pub struct Limits {
     /// Names in the table (4,096). Connected ones count too, and are never put out.
     pub names: usize,
-    /// Dials under way at one time (64). Names never dialled hold at most half of these, names that fail at most half, and
-    /// both together three quarters, so that nobody is in the way of all others.
+    /// Dials under way at one time (64). Names never dialled hold at most five eighths of these, names that fail at most
+    /// half, and both together three quarters, so that nobody is in the way of all others.
     pub parallel_dials: usize,
     /// Dials a second on average (50), and so many at once (100). A quarter of these at once is left to
     /// names that were connected not long ago.

@@ -8,8 +8,8 @@ use crate::gate::Gate;
 /// Anybody who can write to the channel can have as many names dialled as they like, so no class of names can take what
 /// another one needs:
 ///
-/// - Of the dials at one time, names never dialled hold at most half, names that fail at most half, both together three
-///   quarters.
+/// - Of the dials at one time, names never dialled hold at most five eighths, names that fail at most half, both together
+///   three quarters.
 /// - Of those that may begin at once, both leave a quarter to names that were connected not long ago.
 /// - These two take turns.
 #[derive(Debug)]
@@ -78,13 +78,12 @@ impl Slots {
     }
 
     fn are_free(&self, class: Class) -> bool {
-        let half = self.all - self.all / 2;
         let others = self.new + self.failing < self.all - self.all / 4;
         let any = self.known + self.new + self.failing < self.all;
         any && match class {
             Class::Known => true,
-            Class::New => others && self.new < half,
-            Class::Failing => others && self.failing < half,
+            Class::New => others && self.new < self.all - self.all * 3 / 8,
+            Class::Failing => others && self.failing < self.all - self.all / 2,
         }
     }
 
@@ -126,6 +125,9 @@ mod tests {
     #[test]
     fn each_class_leaves_room_for_the_others() {
         let now = Instant::now();
+        let mut few = slots(16, 1000);
+        let by_worth = [Class::New, Class::Failing, Class::Known];
+        assert_eq!(by_worth.map(|class| fill(&mut few, class, now)), [10, 2, 4]);
         let mut few = slots(16, 1000);
         assert_eq!(ALL.map(|class| fill(&mut few, class, now)), [8, 4, 4]);
         few.give_back(Class::New);
