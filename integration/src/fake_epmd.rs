@@ -42,6 +42,7 @@ pub struct Asked {
 struct Shared {
     answer: Box<dyn Fn(&str) -> Answer + Send + Sync>,
     asked: Mutex<HashMap<String, Asked>>,
+    open: Mutex<(usize, usize)>,
     /// The results of the next registrations; when there are none, they succeed.
     results: Mutex<VecDeque<u8>>,
     /// Registrations older than this are over.
@@ -59,6 +60,7 @@ impl FakeEpmd {
         let shared = Arc::new(Shared {
             answer: Box::new(answer),
             asked: Mutex::default(),
+            open: Mutex::default(),
             results: Mutex::default(),
             era: watch::Sender::new(0),
         });
@@ -74,6 +76,11 @@ impl FakeEpmd {
     /// How often this name was looked up.
     pub fn asked(&self, name: &str) -> Asked {
         lock(&self.shared.asked).get(name).copied().unwrap_or_default()
+    }
+
+    /// How many look-ups there were at one time, at most.
+    pub fn most_at_once(&self) -> usize {
+        lock(&self.shared.open).1
     }
 
     /// Every name that was looked up.
@@ -171,6 +178,9 @@ impl<'a> Open<'a> {
         asked.times += 1;
         asked.open += 1;
         asked.at_once = asked.at_once.max(asked.open);
+        let mut open = lock(&shared.open);
+        open.0 += 1;
+        open.1 = open.1.max(open.0);
         Self { shared, name }
     }
 }
@@ -180,6 +190,7 @@ impl Drop for Open<'_> {
         if let Some(asked) = lock(&self.shared.asked).get_mut(self.name) {
             asked.open -= 1;
         }
+        lock(&self.shared.open).0 -= 1;
     }
 }
 

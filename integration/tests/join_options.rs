@@ -13,6 +13,9 @@ use integration::{
     unique,
 };
 use serde_json::Value;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
 
 struct Place {
     world: World,
@@ -321,5 +324,67 @@ async fn a_peer_that_does_not_answer_holds_up_no_end_and_a_second_signal_waits_f
         assert_eq!(exit.code, Some(code), "{}", exit.stderr);
         beam.sees(&joined.name, false, SOON).await?;
     }
+    Ok(())
+}
+
+#[tokio::test]
+async fn only_allowed_names_and_private_addresses_are_dialled_and_let_in() -> Result<()> {
+    let place = Place::new().await?;
+    let (app, other) = (place.world.beam("app").await?, place.world.beam("other").await?);
+    let patterns = ["--allow", "app*@127.0.0.*", "--allow", "x@*", "--private-only"];
+    let mut joined = place.options().args(patterns).start()?;
+    joined.event_named("announced", SOON).await?;
+    place.announce(other.name()).await?;
+    // Of those that are kept for documentation (RFC 5737).
+    place.announce("x@192.0.2.1").await?;
+    place.announce(app.name()).await?;
+    joined.up(app.name(), SOON).await?;
+    assert_eq!(app.eval(format!("net_adm:ping('{}')", joined.name)).await?, "pong");
+    assert_eq!(other.eval(format!("net_adm:ping('{}')", joined.name)).await?, "pang");
+    for said in [
+        "it is ignored because no pattern allows it".to_owned(),
+        "192.0.2.1 is 192.0.2.1, which is no address that may be connected to".to_owned(),
+        format!("a node named {} is not let in", other.name()),
+    ] {
+        eventually(SOON, &said, async || {
+            let stderr = joined.stderr();
+            ensure!(stderr.contains(&said), "{stderr}");
+            Ok(())
+        })
+        .await?;
+    }
+    assert_eq!(joined.count("up")?, 1);
+    Ok(())
+}
+
+#[tokio::test]
+async fn who_is_not_let_in_is_bounded_and_so_is_what_is_said_of_it() -> Result<()> {
+    let place = Place::new().await?;
+    let bounds = ["--max-handshakes", "4", "--setup-time", "500"];
+    let mut joined = place.options().args(bounds).start()?;
+    let listening = joined.event_named("listening", SOON).await?;
+    let port = u16::try_from(listening["port"].as_u64().context("a port")?)?;
+    let addr = (Ipv4Addr::LOCALHOST, port);
+    let closed = async |stream: &mut TcpStream| {
+        // A reset is a close, too.
+        timeout(SOON, stream.read(&mut [0])).await.map(|read| read.unwrap_or(0))
+    };
+    // Pushed out by those that follow, and then by the time.
+    let mut idle = Vec::new();
+    for _ in 0..10 {
+        idle.push(TcpStream::connect(addr).await?);
+    }
+    for stream in &mut idle {
+        assert_eq!(closed(stream).await?, 0);
+    }
+    for _ in 0..40 {
+        let mut stream = TcpStream::connect(addr).await?;
+        stream.write_all(b"\0\x05hello").await?;
+        assert_eq!(closed(&mut stream).await?, 0);
+    }
+    let beam = place.world.beam("beam").await?;
+    place.meet(&mut joined, &beam).await?;
+    let said = joined.stderr().matches("a peer was not let in").count();
+    assert_eq!(said, 10, "{}", joined.stderr());
     Ok(())
 }

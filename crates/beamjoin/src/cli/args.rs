@@ -100,9 +100,22 @@ pub(crate) struct JoinArgs {
     /// The port that every other node listens on: EPMD is not asked, as with erl -erl_epmd_port
     #[arg(long, value_name = "PORT", help_heading = "Node")]
     peer_port: Option<String>,
-    /// Dial only nodes whose names match, with * for any characters; may be given more than once
+    /// Dial and let in only nodes whose names match, with * for any characters; may be given more than once
     #[arg(long, value_name = "PATTERN", help_heading = "Node")]
     allow: Vec<String>,
+    /// Dial and let in only nodes at private, link-local and loopback addresses
+    #[arg(long, help_heading = "Node")]
+    private_only: bool,
+    /// How many announced nodes are dialled a second, 1 to 10000; twice as many at once [default: 50]
+    #[arg(long, value_name = "NUMBER", help_heading = "Node")]
+    dial_rate: Option<String>,
+    /// How many nodes may be on their way in, before they have shown that they know the cookie, 1 to 10000 [default: 64]
+    #[arg(long, value_name = "NUMBER", help_heading = "Node")]
+    max_handshakes: Option<String>,
+    /// Milliseconds that each step of connecting may take, and all steps of a node on its way in, 100 to 120000
+    /// [default: 7000]
+    #[arg(long, value_name = "MS", help_heading = "Node")]
+    setup_time: Option<String>,
     /// Be in nodes(hidden) and nodes(connected) of the others [default]
     #[arg(long, help_heading = "Node")]
     hidden: bool,
@@ -263,6 +276,10 @@ impl JoinArgs {
             (&Key::EPMD, self.epmd.clone()),
             (&Key::PEER_PORT, self.peer_port.clone()),
             (&Key::ALLOW, lines(&self.allow)),
+            (&Key::PRIVATE_ONLY, self.private_only.then(|| "true".to_owned())),
+            (&Key::DIAL_RATE, self.dial_rate.clone()),
+            (&Key::MAX_HANDSHAKES, self.max_handshakes.clone()),
+            (&Key::SETUP_TIME, self.setup_time.clone()),
             (&Key::VISIBLE, one_of(self.visible, self.hidden, ["true", "false"])),
             (&Key::GLOBAL, self.global.clone()),
             (&Key::PREVENT_OVERLAPPING_PARTITIONS, self.prevent_overlapping_partitions.clone()),

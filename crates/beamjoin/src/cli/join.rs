@@ -2,7 +2,7 @@
 
 use std::{process::ExitCode, time::Duration};
 
-use beamjoin::{Cluster, ClusterEvent, DiscoveryEvent, NamePattern, Postgres};
+use beamjoin::{Cluster, ClusterEvent, DiscoveryEvent, Limits, NamePattern, Postgres};
 use dist::{
     Listen, Node, StartError, Visibility,
     epmd::{ServedBy, Status},
@@ -37,6 +37,10 @@ struct Settings {
     epmd: dist::Epmd,
     peer_port: Option<Port>,
     allowed: Vec<NamePattern>,
+    private_only: bool,
+    dial_rate: Option<u32>,
+    max_handshakes: Option<u32>,
+    setup_time: Option<Duration>,
     format: Format,
 }
 
@@ -60,14 +64,26 @@ pub(crate) async fn join(layers: Layers) -> Result<ExitCode, Failure> {
 
 async fn start(layers: &Layers, settings: Settings, printer: &Printer) -> Result<Cluster, Failure> {
     let name = config::node_name(layers, &settings.postgres).await?;
-    let builder = Node::builder(name, settings.cookie)
+    let mut builder = Node::builder(name, settings.cookie)
         .visibility(settings.visibility)
         .global(settings.global)
         .prevent_overlapping_partitions(settings.prevent_overlapping_partitions)
-        .epmd(settings.epmd);
-    let mut builder = settings.tls.of_node(builder);
+        .epmd(settings.epmd)
+        .allow(NamePattern::any_of(settings.allowed));
+    builder = settings.tls.of_node(builder);
     if let Some(listen) = settings.listen {
         builder = builder.listen(listen);
+    }
+    if settings.private_only {
+        builder = builder.allow_address(dist::is_private);
+    }
+    if let Some(number) = settings.max_handshakes {
+        let mut limits = dist::Limits::default();
+        limits.unauthenticated = usize::try_from(number).unwrap_or(usize::MAX);
+        builder = builder.limits(limits);
+    }
+    if let Some(time) = settings.setup_time {
+        builder = builder.setup_time(time);
     }
     if let Some(Port(port)) = settings.advertise_port {
         builder = builder.advertise_port(port);
@@ -77,8 +93,11 @@ async fn start(layers: &Layers, settings: Settings, printer: &Printer) -> Result
     }
     let node = builder.start().await.map_err(not_started)?;
     printer.print(&listening(&node));
-    let cluster = Cluster::builder(node).discovery(settings.discovery).allow(settings.allowed);
-    Ok(cluster.start())
+    let mut limits = Limits::default();
+    if let Some(rate) = settings.dial_rate {
+        limits = limits.dial_rate(rate);
+    }
+    Ok(Cluster::builder(node).discovery(settings.discovery).limits(limits).start())
 }
 
 async fn run(
@@ -132,6 +151,10 @@ impl Settings {
         let epmd = layers.parse(&Key::EPMD, config::epmd)?.unwrap_or_default();
         let peer_port = layers.parse(&Key::PEER_PORT, str::parse)?;
         let allowed = layers.parse(&Key::ALLOW, config::patterns)?.unwrap_or_default();
+        let private_only = layers.parse(&Key::PRIVATE_ONLY, config::boolean)?.unwrap_or(false);
+        let dial_rate = layers.parse(&Key::DIAL_RATE, config::number)?;
+        let max_handshakes = layers.parse(&Key::MAX_HANDSHAKES, config::number)?;
+        let setup_time = layers.parse(&Key::SETUP_TIME, config::setup_time)?;
         let postgres = config::postgres(layers)?;
         let cookie = config::cookie(layers)?;
         let tls = Tls::read(layers)?;
@@ -151,6 +174,10 @@ impl Settings {
             epmd,
             peer_port,
             allowed,
+            private_only,
+            dial_rate,
+            max_handshakes,
+            setup_time,
             format: format.unwrap_or_default(),
         })
     }

@@ -55,6 +55,10 @@ impl Key {
 
     pub(crate) const PEER_PORT: Self = Self::new("peer_port");
     pub(crate) const ALLOW: Self = Self::new("allow");
+    pub(crate) const PRIVATE_ONLY: Self = Self::new("private_only");
+    pub(crate) const DIAL_RATE: Self = Self::new("dial_rate");
+    pub(crate) const MAX_HANDSHAKES: Self = Self::new("max_handshakes");
+    pub(crate) const SETUP_TIME: Self = Self::new("setup_time");
 
     pub(crate) const EVENTS: Self = Self::new("events");
     pub(crate) const LOG_LEVEL: Self = Self::new("log_level").or(&["RUST_LOG"]);
@@ -89,6 +93,10 @@ impl Key {
         Self::TLS_CA,
         Self::PEER_PORT,
         Self::ALLOW,
+        Self::PRIVATE_ONLY,
+        Self::DIAL_RATE,
+        Self::MAX_HANDSHAKES,
+        Self::SETUP_TIME,
         Self::EVENTS,
         Self::LOG_LEVEL,
         Self::LOG_FORMAT,

@@ -16,5 +16,7 @@ pub(crate) use self::{
     name::node_name,
     postgres::postgres,
     tls::Tls,
-    value::{Format, Port, boolean, epmd, heartbeat_interval, listen, patterns},
+    value::{
+        Format, Port, boolean, epmd, heartbeat_interval, listen, number, patterns, setup_time,
+    },
 };

@@ -61,6 +61,22 @@ pub(crate) fn heartbeat_interval(text: &str) -> Result<Duration, &'static str> {
     }
 }
 
+/// Dials a second, or handshakes at one time.
+pub(crate) fn number(text: &str) -> Result<u32, &'static str> {
+    match text.parse() {
+        Ok(number @ 1..=10_000) => Ok(number),
+        _ => Err("it must be a number from 1 to 10000"),
+    }
+}
+
+/// Milliseconds: below, no distant node could answer; OTP's `net_setuptime` has the same upper bound.
+pub(crate) fn setup_time(text: &str) -> Result<Duration, &'static str> {
+    match text.parse() {
+        Ok(ms @ 100..=120_000) => Ok(Duration::from_millis(ms)),
+        _ => Err("it must be milliseconds from 100 to 120000"),
+    }
+}
+
 pub(crate) fn epmd(text: &str) -> Result<Epmd, &'static str> {
     match text {
         "auto" => Ok(Epmd::Auto),
@@ -138,6 +154,14 @@ mod tests {
         for bad in ["99", "3600001", "-1", "5s", ""] {
             assert!(heartbeat_interval(bad).is_err(), "{bad}");
         }
+        assert_eq!(
+            (number("10000"), setup_time("120000")),
+            (Ok(10_000), Ok(Duration::from_secs(120)))
+        );
+        for bad in ["0", "-1", "1.5", "x", "", "120001"] {
+            assert!(number(bad).is_err() && setup_time(bad).is_err(), "{bad}");
+        }
+        assert!(number("10001").is_err() && setup_time("99").is_err());
         assert!(Port::from_str("0").is_err() && Port::from_str("65536").is_err());
     }
 }
