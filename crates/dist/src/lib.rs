@@ -33,6 +33,8 @@ mod cookie;
 pub mod epmd;
 mod error;
 mod flags;
+#[doc(hidden)]
+pub mod fuzz;
 mod r#gen;
 pub mod handshake;
 mod link;
@@ -47,8 +49,6 @@ mod tls;
 mod wire;
 mod work;
 
-#[doc(hidden)]
-pub use crate::wire::fuzz;
 pub use cookie::{Cookie, CookieError, CookieWarning};
 pub use error::{ConnectError, DownReason, RegisterError, SendError, StartError};
 pub use flags::{FlagName, Flags};

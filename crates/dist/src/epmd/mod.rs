@@ -27,6 +27,7 @@
 
 mod client;
 mod config;
+pub(crate) mod fuzz;
 mod protocol;
 mod registrar;
 mod registry;

@@ -46,6 +46,7 @@ mod acceptor;
 mod decide;
 mod digest;
 mod error;
+pub(crate) mod fuzz;
 mod initiator;
 mod message;
 mod packets;

@@ -4,6 +4,7 @@
 //! registered does not.
 
 mod buffer;
+pub(crate) mod fuzz;
 mod global;
 mod io;
 mod net_kernel;

@@ -1,13 +1,14 @@
-//! What a peer can send, for fuzzers: any bytes are taken or refused, and nothing panics.
+//! What a peer can send once it is connected.
 
 use bytes::Bytes;
-use etf::{Decoder, Limits};
+use etf::Limits;
 
 use super::control::Control;
 use super::fragment::{Budget, FragmentLimits};
 use super::frame::FrameBuffer;
 use super::header::AtomCache;
 use super::incoming::{Framing, Incoming};
+use crate::fuzz::{parts, term};
 
 /// A stream of frames, cut anywhere.
 pub fn frame(data: &[u8]) {
@@ -54,19 +55,11 @@ pub fn fragment(data: &[u8]) {
 
 /// A control tuple.
 pub fn control(data: &[u8]) {
-    let bytes = Bytes::copy_from_slice(data);
-    let limits = Limits::default().with_memory(1 << 20);
-    if let Ok(term) = Decoder::new(&bytes, &[], &limits).term() {
+    if let Some(term) = term(data) {
         let _ = Control::parse(term);
     }
 }
 
-/// Frames with lengths of one byte, so that a fuzzer finds them.
-fn frames(mut data: &[u8]) -> impl Iterator<Item = Bytes> {
-    std::iter::from_fn(move || {
-        let (&length, rest) = data.split_first()?;
-        let (frame, rest) = rest.split_at_checked(length.into()).unwrap_or((rest, &[]));
-        data = rest;
-        Some(Bytes::copy_from_slice(frame))
-    })
+fn frames(data: &[u8]) -> impl Iterator<Item = Bytes> {
+    parts(data).map(Bytes::copy_from_slice)
 }

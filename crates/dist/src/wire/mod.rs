@@ -3,7 +3,7 @@
 pub(crate) mod control;
 pub(crate) mod fragment;
 pub(crate) mod frame;
-pub mod fuzz;
+pub(crate) mod fuzz;
 pub(crate) mod header;
 pub(crate) mod incoming;
 pub(crate) mod lane;

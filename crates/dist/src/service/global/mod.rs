@@ -26,6 +26,7 @@
 mod api;
 mod connect;
 mod driver;
+pub(super) mod fuzz;
 mod locker;
 mod machine;
 mod message;

@@ -1,6 +1,7 @@
 //! Process groups: `pg` of OTP 23 to 29.
 
 mod bag;
+pub(crate) mod fuzz;
 mod membership;
 mod monitor;
 mod scope;

@@ -1,5 +1,6 @@
 //! `Phoenix.PubSub` as Elixir nodes speak it between each other (`Phoenix.PubSub.PG2`, 2.0 to 2.2).
 
+pub(super) mod fuzz;
 mod head;
 mod local;
 mod message;
