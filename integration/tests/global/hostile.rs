@@ -6,10 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use dist::etf::{Atom, Pid, Term, term};
-use dist::{ConflictMethod, Flags, Node};
-use integration::raw_peer::PLAIN;
-use integration::raw_peer::{frame, read};
-use integration::{RawPeer, SOON, eventually, unique};
+use dist::{ConflictMethod, Epmd, Flags, Node, Visibility};
+use integration::raw_peer::{PLAIN, frame, read};
+use integration::{Answer, FakeEpmd, RawPeer, SOON, World, eventually, unique};
 use tokio::sync::{Notify, oneshot};
 use tokio::task::JoinHandle;
 
@@ -252,6 +251,52 @@ async fn what_no_global_says_changes_nothing() -> Result<()> {
     }
     mesh.at_rest(&[mesh.names(), vec![rust.name().to_string()]].concat()).await?;
     mesh.is_sound().await
+}
+
+/// Names of processes on nodes that nobody has heard of: to monitor them we dial those nodes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_peer_can_have_us_dial_is_bounded() -> Result<()> {
+    /// More than are waited for at one time: `MOST_DIALLING` and `DIALS`.
+    const NAMES: u32 = 12_000;
+    const WAITING: usize = 10_000;
+    const DIALS: usize = 64;
+    let epmd = FakeEpmd::start(|_| Answer::Silence).await?;
+    let mut world = World::without_epmd()?;
+    world.port = epmd.port();
+    let rust = world.node("rust")?.epmd(Epmd::None).visibility(Visibility::Visible);
+    let rust = rust.start().await?;
+    let flags = PLAIN.with(Flags::PUBLISHED);
+    let name = format!("{}@127.0.0.1", unique("raw"));
+    let mut peer = RawPeer::connect(&rust, &name, &world.cookie, flags).await?;
+    let own = Pid { node: Atom::new(&name)?, id: 70, serial: 0, creation: 7 };
+    let control = term!({6, (&own), (Term::atom("")), global_name_server});
+    let method = term!({global, random_exit_name});
+    for n in 0..NAMES {
+        let node = Atom::new(format!("n{n}@127.0.0.1"))?;
+        let of = Pid { node, id: 1, serial: 0, creation: 4 };
+        let request = term!({register, (i64::from(n)), (of), (method.clone())});
+        let call = term!({(Term::atom("$gen_call")), {(&own), (i64::from(n))}, (request)});
+        peer.send(&frame(&control, Some(&call))).await?;
+    }
+    let mut answers = 0;
+    while answers < NAMES {
+        let frame = peer.receive().await?.context("it is closed")?;
+        let (_, payload) = read(&frame)?;
+        let answer = payload.as_ref().and_then(Term::as_tuple);
+        answers += u32::from(answer.is_some_and(|fields| fields[1].is_atom("yes")));
+    }
+    // Of more than that the nodes count as not there, and their names as gone.
+    let global = rust.global().context("no global")?;
+    eventually(SOON, "names that are waited for", async || {
+        let names = global.registered_names().len();
+        ensure!(names <= WAITING, "{names} names");
+        Ok(())
+    })
+    .await?;
+    eventually(SOON, "dials", async || epmd.most_at_once() == DIALS).await?;
+    assert!(rust.counts().slots <= 1 + DIALS, "{:?}", rust.counts());
+    rust.shutdown(Duration::from_secs(5)).await;
+    Ok(())
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
