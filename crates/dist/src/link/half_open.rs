@@ -5,7 +5,7 @@
 //! long, and a host that floods us is in nobody's way but its own.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use tokio::task::AbortHandle;
 
@@ -15,7 +15,7 @@ pub(super) struct HalfOpen(VecDeque<(IpAddr, AbortHandle)>);
 
 impl HalfOpen {
     pub(super) fn push(&mut self, from: IpAddr, handshake: AbortHandle) {
-        self.0.push_back((from, handshake));
+        self.0.push_back((host(from), handshake));
     }
 
     /// Makes room for one more of `most`, whoever has to go.
@@ -39,6 +39,14 @@ impl HalfOpen {
     }
 }
 
+/// Who has one IPv6 address has 2^64 of them.
+fn host(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(ip) => Ipv6Addr::from_bits(ip.to_bits() & !u128::from(u64::MAX)).into(),
+        ip => ip,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -56,6 +64,13 @@ mod tests {
         let left: Vec<IpAddr> = half_open.0.iter().map(|(from, _)| *from).collect();
         assert_eq!(left, [honest, other, flood, flood, flood, flood, flood, flood]);
         assert!(half_open.0.iter().all(|(_, handshake)| !handshake.is_finished()));
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_host() {
+        let hosts = ["2001:db8::1", "2001:db8::2:3:4:5", "2001:db8:0:1::1", "::ffff:10.0.0.1"];
+        let hosts = hosts.map(|ip| host(ip.parse().unwrap()).to_string());
+        assert_eq!(hosts, ["2001:db8::", "2001:db8::", "2001:db8:0:1::", "10.0.0.1"]);
     }
 
     #[tokio::test]

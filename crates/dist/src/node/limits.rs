@@ -32,8 +32,8 @@ pub struct Limits {
     pub mailbox_messages: usize,
     /// How many bytes of messages a mailbox holds (256 MiB). Over it its process is ended.
     pub mailbox_bytes: usize,
-    /// How many inbound connections may be in the handshake at once (64); with one more the oldest
-    /// is dropped.
+    /// How many inbound connections may be in the handshake at once (64); with one more the oldest of
+    /// the address that has the most is dropped.
     pub unauthenticated: usize,
     /// What a term may take: nesting (512) and decoded memory (1 GiB).
     pub terms: etf::Limits,
