@@ -135,7 +135,7 @@ async fn only_addresses_that_are_allowed_are_connected_to_and_let_in() -> Result
     let refused = node.connect(&there).await.expect_err("it is not allowed");
     assert_eq!(
         refused.to_string(),
-        "127.0.0.3 is 127.0.0.3, which is no address that may be connected to"
+        "the address 127.0.0.3 of 127.0.0.3 is none that may be connected to"
     );
     assert!(matches!(refused, ConnectError::Lookup(LookupError::NotAllowed { .. })));
     if let Ok(epmd) = epmd {

@@ -103,7 +103,7 @@ pub enum LookupError {
     },
     /// None of the host's addresses may be connected to
     /// ([`NodeBuilder::allow_address`](crate::NodeBuilder::allow_address)).
-    #[error("{host} is {addr}, which is no address that may be connected to")]
+    #[error("the address {addr} of {host} is none that may be connected to")]
     NotAllowed {
         /// The host.
         host: String,

@@ -6,11 +6,14 @@ use std::sync::Arc;
 
 use crate::name::NodeName;
 
+type Names = dyn Fn(&NodeName) -> bool + Send + Sync;
+type Addresses = dyn Fn(IpAddr) -> bool + Send + Sync;
+
 /// Which nodes are connected with, by name and by address, whoever dials: all, unless said otherwise.
 #[derive(Clone, Default)]
 pub(crate) struct Admission {
-    names: Option<Arc<dyn Fn(&NodeName) -> bool + Send + Sync>>,
-    addresses: Option<Arc<dyn Fn(IpAddr) -> bool + Send + Sync>>,
+    names: Option<Arc<Names>>,
+    addresses: Option<Arc<Addresses>>,
 }
 
 impl Admission {

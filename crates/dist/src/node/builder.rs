@@ -203,7 +203,7 @@ impl NodeBuilder {
     /// `not_allowed` when they dial us, before anything is said that depends on the cookie; as with
     /// `net_kernel:allow/1`. A peer that has no name is asked about under the name that we would give it.
     ///
-    /// `allowed` is called where a handshake is under way: it must not block.
+    /// `allowed` is called where others wait for it: it must neither block nor panic.
     #[must_use]
     pub fn allow(mut self, allowed: impl Fn(&NodeName) -> bool + Send + Sync + 'static) -> Self {
         self.admission.names(allowed);
@@ -213,6 +213,7 @@ impl NodeBuilder {
     /// Which addresses may be connected with, whoever dials: any unless said otherwise.
     /// [`is_private`](crate::is_private) is one answer. It is the address that a host's name stands for
     /// that is asked about, and then dialled, both for EPMD and for the node. IPv4 addresses come as such.
+    /// `allowed` must neither block nor panic.
     #[must_use]
     pub fn allow_address(
         mut self,
