@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use dist::etf::{Atom, Pid, Reference, Term, term};
-use dist::{Node, NodeCounts};
+use dist::{DownReason, Node, NodeCounts, NodeEvent};
 use integration::raw_peer::{PLAIN, frame};
-use integration::{RawPeer, SOON, World, eventually, name_of, unique};
+use integration::{RawPeer, SOON, World, event, eventually, name_of, unique};
 
 const COUNT: u32 = 20_000;
 
@@ -165,6 +165,32 @@ async fn floods_cost_the_peer_its_link_and_nobody_else_anything() -> Result<()> 
         let grown = resident()?.saturating_sub(start);
         assert!(grown < GROWN, "{grown} bytes more after {what}");
     }
+
+    // Without end, and with answers that nobody reads.
+    let me = format!("{}@127.0.0.1", unique("raw"));
+    let mut events = node.events();
+    let mut peer = RawPeer::connect(&node, &me, &world.cookie, PLAIN).await?;
+    let name = me.clone();
+    let flooding = tokio::spawn(async move {
+        for n in 0..u32::MAX {
+            let what = atom(&format!("no_such_name_{n}_{}", "x".repeat(200)));
+            let control = term!({19, (pid(&name, 1, 7)), (what), (reference(&name, n))});
+            if peer.send(&frame(&control, None)).await.is_err() {
+                return;
+            }
+        }
+    });
+    while !flooding.is_finished() {
+        assert_eq!(beam.eval(&ping).await?, "pong");
+    }
+    let reason = event(&mut events, "the end of its link", |event| match event {
+        NodeEvent::Down { node, reason } if node.as_str() == me => Some(reason),
+        _ => None,
+    })
+    .await?;
+    assert!(matches!(reason, DownReason::NotReading), "{reason}");
+    eventually(SOON, "nothing is left", async || what_is_held(&node.counts()) == before).await?;
+    assert!(resident()?.saturating_sub(start) < GROWN);
     assert_eq!(beam.eval(&ping).await?, "pong");
     Ok(())
 }
