@@ -6,7 +6,9 @@ use std::path::Path;
 
 use dist::{etf, fuzz};
 
-const TARGETS: [(&str, fn(&[u8])); 13] = [
+type Target = (&'static str, fn(&[u8]));
+
+const TARGETS: [Target; 13] = [
     ("dist_control", fuzz::control),
     ("dist_fragment", fuzz::fragment),
     ("dist_frame", fuzz::frame),
