@@ -1,5 +1,6 @@
 //! Words of other nodes' `global`, and of what else happens to ours.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use etf::{Atom, Pid, Term};
@@ -16,8 +17,8 @@ pub fn global(data: &[u8]) {
         Settings { own: own.clone(), pid: pid(1), node_pid: pid(2), prevent: true, seed: 1 };
     let mut machine = Machine::new(settings);
     let mut now = Now::ZERO;
-    // What waits for an answer.
-    let mut waiting = Vec::new();
+    // What waits for an answer, and whose end is waited for.
+    let (mut waiting, mut watched) = (VecDeque::new(), Vec::new());
     let mut command = 0;
     for part in parts(data) {
         let Some((&what, rest)) = part.split_first() else { continue };
@@ -31,9 +32,8 @@ pub fn global(data: &[u8]) {
                 now = machine.deadline().unwrap_or(now).max(now);
                 Event::Tick
             }
-            (4, reply) => match waiting.pop() {
+            (4, reply) => match waiting.pop_front() {
                 Some(Effect::Call { id, .. }) => Event::Called { id, reply },
-                Some(Effect::Watch { id, .. }) => Event::Ended(id),
                 Some(Effect::Join { node }) => Event::Joined { node, connected: reply.is_some() },
                 Some(Effect::Resolve { ticket, .. }) => Event::Settled { ticket, result: reply },
                 _ => continue,
@@ -52,6 +52,10 @@ pub fn global(data: &[u8]) {
                 command += 1;
                 Event::Command { id: command, command: Command::Sync }
             }
+            (8, _) => match watched.pop() {
+                Some(id) => Event::Ended(id),
+                None => continue,
+            },
             (_, Some(message)) => Event::Message { peer: own.clone(), message },
             _ => continue,
         };
@@ -60,7 +64,13 @@ pub fn global(data: &[u8]) {
             if let Some(message) = sent(&effect) {
                 assert!(etf::encode(message).is_ok(), "{message} has no external form");
             }
-            waiting.push(effect);
+            match effect {
+                Effect::Watch { id, .. } => watched.push(id),
+                Effect::Call { .. } | Effect::Join { .. } | Effect::Resolve { .. } => {
+                    waiting.push_back(effect);
+                }
+                _ => {}
+            }
         }
     }
 }
