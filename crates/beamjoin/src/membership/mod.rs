@@ -226,13 +226,14 @@ impl Membership {
     }
 
     /// Of the names never connected, the one whose last sign of life is oldest, those heard once before the others; else
-    /// of those that were connected. False if all are connected, being dialled, or not `free`.
+    /// of those that were connected. False if all are connected or being dialled, or if that one is not `free`.
     fn put_one_out(&mut self, free: impl Fn(&Entry) -> bool) -> bool {
         let least = self
             .table
             .iter()
-            .filter(|(_, entry)| entry.due().is_some() && free(entry))
+            .filter(|(_, entry)| entry.due().is_some())
             .min_by_key(|(name, entry)| (entry.worth(), *name))
+            .filter(|(_, entry)| free(entry))
             .map(|(name, _)| name.clone());
         least.is_some_and(|name| self.table.remove(&name).is_some())
     }

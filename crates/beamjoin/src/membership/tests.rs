@@ -191,6 +191,24 @@ fn a_full_table_puts_out_the_oldest_that_was_never_reached() {
 }
 
 #[test]
+fn a_name_heard_once_puts_out_none_that_announces_itself_nor_one_that_was_connected() {
+    let now = Instant::now();
+    let limits = Limits { names: 2, ..Limits::default() };
+    let mut machine = Membership::new(name("rust@127.0.0.1"), limits);
+    machine.heard(b"lost@h", now);
+    machine.up(&name("lost@h"), now);
+    machine.down(&name("lost@h"), now, LONG);
+    let later = now + 60 * SEC;
+    machine.heard(b"steady@h", later);
+    machine.heard(b"steady@h", later + 5 * SEC);
+    let full = Heard::Ignored { why: Ignored::TableFull, count: 1 };
+    assert_eq!(machine.heard(b"new@h", later + 6 * SEC), full);
+    // Until it falls silent.
+    assert_eq!(machine.heard(b"new@h", later + 20 * SEC), Heard::New(name("new@h")));
+    assert!(machine.table.contains_key(&name("lost@h")));
+}
+
+#[test]
 fn only_allowed_names_are_dialled() {
     let now = Instant::now();
     let patterns = vec!["app*@h".parse().unwrap(), "x@*".parse().unwrap()];
