@@ -59,10 +59,11 @@ pub use r#gen::{
 pub use link::LinkCounters;
 pub use name::{NodeName, NodeNameError};
 pub use node::{
-    Destination, Epmd, Limits, Listen, Node, NodeBuilder, NodeCounts, NodeEvent, NodeEvents,
-    NodeMonitor, Peer, Pong, Probe, Visibility, is_private,
+    Destination, Epmd, Limits, Listen, MailboxStats, Node, NodeBuilder, NodeCounts, NodeEvent,
+    NodeEvents, NodeMonitor, NodeStats, Peer, PeerStats, Pong, Probe, Visibility,
+    is_private,
 };
-pub use process::{AliasMode, Exit, Message, Outcome, Process};
+pub use process::{AliasMode, Exit, Message, Outcome, Process, ProcessKind};
 #[cfg(feature = "serde")]
 pub use rpc::Arguments;
 pub use rpc::{

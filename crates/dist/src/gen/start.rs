@@ -1,5 +1,6 @@
 //! Starting a server and telling the starter how that went (`gen.erl`, `proc_lib.erl`).
 
+use std::any::TypeId;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 
@@ -7,12 +8,12 @@ use etf::{Atom, Pid, Term};
 use futures::FutureExt;
 use tokio::sync::oneshot;
 
-use super::GenServer;
 use super::server::Server;
 use super::sys::Sys;
+use super::{GenServer, Supervisor};
 use crate::error::RegisterError;
 use crate::node::Shared;
-use crate::process::{Exit, Process, panicked};
+use crate::process::{Exit, Process, ProcessKind, panicked};
 
 /// Why a server was not started.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
@@ -57,17 +58,22 @@ pub(super) async fn start<S: GenServer>(
 ) -> Result<Pid, ServerStartError> {
     let (tell, told) = oneshot::channel();
     let (reveal, revealed) = oneshot::channel();
-    let pid = shared.spawn(move |process| async move {
-        let _ = reveal.send(process.parts().1.clone());
-        match begin::<S>(process, name, parent, init).await {
-            Ok(server) => {
-                // The starter may not be waiting any more; the server was started all the same.
-                let _ = tell.send(Ok(()));
-                server.run().await
+    let supervisor = TypeId::of::<S>() == TypeId::of::<Supervisor>();
+    let kind = if supervisor { ProcessKind::Supervisor } else { ProcessKind::GenServer };
+    let pid = shared.spawn_related(
+        |inner, _| inner.set_kind(kind),
+        move |process| async move {
+            let _ = reveal.send(process.parts().1.clone());
+            match begin::<S>(process, name, parent, init).await {
+                Ok(server) => {
+                    // The starter may not be waiting any more; the server was started all the same.
+                    let _ = tell.send(Ok(()));
+                    server.run().await
+                }
+                Err((error, process)) => fail(error, process, tell),
             }
-            Err((error, process)) => fail(error, process, tell),
-        }
-    });
+        },
+    );
     let pid = pid.ok_or(ServerStartError::ShuttingDown)?;
     match told.await {
         Ok(started) => started.map(|()| pid),

@@ -2,13 +2,17 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-/// Running totals of one link.
+use super::outbox::Frame;
+use crate::wire::outgoing::Place;
+
+/// Running totals of one link. What is counted per message is added up by whoever reads or writes, and
+/// put here once for all that one read or write of the socket carried.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     bytes_read: AtomicU64,
     bytes_written: AtomicU64,
-    frames_read: AtomicU64,
-    frames_written: AtomicU64,
+    read: Totals,
+    written: Totals,
     /// Control messages that were skipped: unknown, or for something that is not there.
     pub(crate) skipped: AtomicU64,
     /// Payloads that could not be read.
@@ -27,6 +31,14 @@ pub struct LinkCounters {
     pub frames_read: u64,
     /// Frames written, ticks not counted.
     pub frames_written: u64,
+    /// Messages read: control messages of every kind, those in fragments when they are complete.
+    pub messages_read: u64,
+    /// Messages of which writing has begun, control messages of every kind.
+    pub messages_written: u64,
+    /// Frames read that were fragments of a message over 64 KiB.
+    pub fragments_read: u64,
+    /// Frames written that were fragments of a message over 64 KiB.
+    pub fragments_written: u64,
     /// Control messages skipped: an unknown operation, or one about something that is not there.
     pub skipped: u64,
     /// Messages that could not be decoded, or only over the limits.
@@ -35,15 +47,37 @@ pub struct LinkCounters {
     pub relations: usize,
 }
 
+/// Frames of one direction, ticks not counted.
+#[derive(Debug, Default)]
+struct Totals {
+    frames: AtomicU64,
+    messages: AtomicU64,
+    fragments: AtomicU64,
+}
+
+/// Frames of one read or write of the socket, as [`LinkCounters`] counts them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Tally {
+    pub(super) frames: u64,
+    pub(super) messages: u64,
+    pub(super) fragments: u64,
+}
+
 impl Counters {
-    pub(crate) fn read(&self, frames: u64, bytes: usize) {
-        self.frames_read.fetch_add(frames, Ordering::Relaxed);
+    pub(super) fn bytes_read(&self, bytes: usize) {
         add(&self.bytes_read, bytes);
     }
 
-    pub(crate) fn wrote(&self, frames: usize, bytes: usize) {
-        add(&self.frames_written, frames);
+    pub(super) fn bytes_written(&self, bytes: usize) {
         add(&self.bytes_written, bytes);
+    }
+
+    pub(super) fn read(&self, tally: Tally) {
+        self.read.add(tally);
+    }
+
+    pub(super) fn written(&self, tally: Tally) {
+        self.written.add(tally);
     }
 
     pub(crate) fn skip(&self) {
@@ -55,12 +89,43 @@ impl Counters {
         LinkCounters {
             bytes_read: get(&self.bytes_read),
             bytes_written: get(&self.bytes_written),
-            frames_read: get(&self.frames_read),
-            frames_written: get(&self.frames_written),
+            frames_read: get(&self.read.frames),
+            frames_written: get(&self.written.frames),
+            messages_read: get(&self.read.messages),
+            messages_written: get(&self.written.messages),
+            fragments_read: get(&self.read.fragments),
+            fragments_written: get(&self.written.fragments),
             skipped: get(&self.skipped),
             refused: get(&self.refused),
             relations,
         }
+    }
+}
+
+impl Totals {
+    fn add(&self, tally: Tally) {
+        for (total, count) in [
+            (&self.frames, tally.frames),
+            (&self.messages, tally.messages),
+            (&self.fragments, tally.fragments),
+        ] {
+            if count > 0 {
+                total.fetch_add(count, Ordering::Relaxed);
+            }
+        }
+    }
+}
+
+impl Tally {
+    /// Of frames that were written.
+    pub(super) fn of(frames: &[Frame]) -> Self {
+        let mut tally = Self::default();
+        for frame in frames {
+            tally.frames += 1;
+            tally.messages += u64::from(!matches!(frame.place, Place::Next(_)));
+            tally.fragments += u64::from(!matches!(frame.place, Place::Whole));
+        }
+        tally
     }
 }
 

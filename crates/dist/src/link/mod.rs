@@ -13,6 +13,7 @@ mod secure;
 mod setup;
 mod socket;
 mod turned_away;
+mod waits;
 mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -33,7 +34,7 @@ pub(crate) use socket::Socket;
 
 use crate::error::DownReason;
 use crate::flags::Flags;
-use crate::node::{Peer, Shared};
+use crate::node::{Peer, PeerStats, Refusals, Shared};
 use crate::wire::incoming::Framing;
 use crate::wire::lane::Lane;
 use crate::wire::outgoing::Message;
@@ -55,8 +56,11 @@ pub(crate) struct Link {
     pub(crate) outbox: Outbox,
     pub(crate) relations: Relations,
     pub(crate) counters: Counters,
+    /// Those of the node.
+    refusals: Arc<Refusals>,
     started: Instant,
-    /// When something was last written, in microseconds since `started`.
+    /// When something was last read and written, in microseconds since `started`.
+    last_read: AtomicU64,
     last_write: AtomicU64,
     reason: Mutex<Option<DownReason>>,
     closing: CancellationToken,
@@ -81,7 +85,9 @@ impl Link {
             ),
             relations: Relations::default(),
             counters: Counters::default(),
+            refusals: shared.refusals.clone(),
             started: Instant::now(),
+            last_read: AtomicU64::new(0),
             last_write: AtomicU64::new(0),
             reason: Mutex::default(),
             closing: CancellationToken::new(),
@@ -202,17 +208,46 @@ impl Link {
         self.down.cancel();
     }
 
-    /// A payload that its receiver could not read.
+    /// A term of the peer's that could not be read.
     pub(crate) fn refused_payload(&self, error: &DecodeError) {
+        self.refusals.count(error);
         self.counters.refused.fetch_add(1, Ordering::Relaxed);
         tracing::warn!(peer = %self.peer.name, %error, "a message was refused");
     }
 
+    /// How it is doing.
+    pub(crate) fn stats(&self) -> PeerStats {
+        let (waiting, waited) = self.outbox.waited();
+        let up_for = self.age();
+        PeerStats {
+            peer: self.peer.clone(),
+            up_for,
+            read_ago: up_for.saturating_sub(self.last_read()),
+            written_ago: up_for.saturating_sub(self.last_write()),
+            queued_bytes: self.outbox.queued_bytes(),
+            waiting,
+            waited,
+            counters: self.counters(),
+        }
+    }
+
+    /// What it has carried.
+    pub(crate) fn counters(&self) -> LinkCounters {
+        self.counters.snapshot(self.relations.len())
+    }
+
+    /// The reader read this much; the link's age now.
+    fn on_read(&self, bytes: usize) -> Duration {
+        let age = self.age();
+        self.counters.bytes_read(bytes);
+        self.last_read.store(micros(age), Ordering::Relaxed);
+        age
+    }
+
     /// The writer wrote this much.
-    fn on_write(&self, frames: usize, bytes: usize) {
-        self.counters.wrote(frames, bytes);
-        let since = u64::try_from(self.age().as_micros()).unwrap_or(u64::MAX);
-        self.last_write.store(since, Ordering::Relaxed);
+    fn on_write(&self, bytes: usize) {
+        self.counters.bytes_written(bytes);
+        self.last_write.store(micros(self.age()), Ordering::Relaxed);
     }
 
     /// How long the link has been up.
@@ -224,4 +259,13 @@ impl Link {
     fn last_write(&self) -> Duration {
         Duration::from_micros(self.last_write.load(Ordering::Relaxed))
     }
+
+    /// When something was last read, as the link's age then.
+    fn last_read(&self) -> Duration {
+        Duration::from_micros(self.last_read.load(Ordering::Relaxed))
+    }
+}
+
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }

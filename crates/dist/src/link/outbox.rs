@@ -12,10 +12,12 @@
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 
 use super::lanes::Lanes;
+use super::waits::Waits;
 use crate::wire::outgoing::{Message, Place};
 
 /// Of this many answers, however long, the peer has to have read one.
@@ -45,6 +47,7 @@ pub(crate) struct Outbox {
     filled: Notify,
     /// Told when answers were written, or never will be.
     drained: Notify,
+    waits: Waits,
 }
 
 /// A budget in bytes.
@@ -125,7 +128,21 @@ impl Outbox {
             emptied: Notify::new(),
             filled: Notify::new(),
             drained: Notify::new(),
+            waits: Waits::default(),
         }
+    }
+
+    /// What waits to be written, in bytes: messages of processes and answers of the node. Counts what the
+    /// first who waits for room has of it so far, and a message that is longer than the room as the room.
+    pub(crate) fn queued_bytes(&self) -> usize {
+        let room = usize::try_from(self.bound).unwrap_or(usize::MAX);
+        let messages = room.saturating_sub(self.room.available_permits());
+        messages + self.long.taken() + self.lock().reserved
+    }
+
+    /// How many processes wait for room, and how long they and those before them have waited altogether.
+    pub(crate) fn waited(&self) -> (usize, Duration) {
+        self.waits.so_far()
     }
 
     /// Whether it still takes messages.
@@ -152,11 +169,12 @@ impl Outbox {
         still: impl FnOnce() -> bool,
     ) -> Result<(), Refused> {
         if self.is_for_lane(&message) {
-            let cost = self.hold(message.len()).await?;
+            let cost = self.waits.until(self.hold(message.len())).await?;
             return if still() { self.push(message, cost) } else { Ok(()) };
         }
         let cost = self.cost(&message);
-        let permit = self.room.acquire_many(cost).await.map_err(|_| Refused::Closed)?;
+        let permit = self.waits.until(self.room.acquire_many(cost)).await;
+        let permit = permit.map_err(|_| Refused::Closed)?;
         if still() {
             self.push(message, Cost::Room(cost))?;
             permit.forget();
@@ -390,6 +408,12 @@ impl Share {
         Self { bytes: Arc::new(bytes), whole }
     }
 
+    /// How much of it is taken.
+    fn taken(&self) -> usize {
+        let whole = usize::try_from(self.whole).unwrap_or(usize::MAX);
+        whole.saturating_sub(self.bytes.available_permits())
+    }
+
     /// Waits for this much of it. More than the whole counts as the whole.
     async fn take(&self, size: usize) -> Result<OwnedSemaphorePermit, Refused> {
         let taken = self.bytes.clone().acquire_many_owned(self.of(size)).await;
@@ -469,6 +493,25 @@ mod tests {
         outbox.written(&batch.frames);
         waiting.await.unwrap().unwrap();
         assert_eq!(outbox.next().await.unwrap().frames.len(), 1);
+    }
+
+    #[tokio::test]
+    async fn what_waits_is_told_in_bytes() {
+        let outbox = queue_of(100, 50);
+        outbox.send(sized(30)).await.unwrap();
+        outbox.answer(sized(3)).unwrap();
+        outbox.send(sent_by(lane(1), 2 * FRAGMENT)).await.unwrap();
+        assert_eq!(outbox.queued_bytes(), 33 + 2 * FRAGMENT);
+        assert_eq!(outbox.waited(), (0, Duration::ZERO));
+        let mut waiting = Box::pin(outbox.send(sized(100)));
+        assert!(waiting.as_mut().now_or_never().is_none());
+        assert_eq!(outbox.waited().0, 1);
+        drain(&outbox).await;
+        waiting.await.unwrap();
+        let (still, waited) = outbox.waited();
+        assert!(still == 0 && waited > Duration::ZERO, "{waited:?}");
+        drain(&outbox).await;
+        assert_eq!(outbox.queued_bytes(), 0);
     }
 
     #[tokio::test]

@@ -6,19 +6,19 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
-use bytes::Bytes;
 use futures::FutureExt;
 use tokio::task::yield_now;
 use tokio::time::sleep_until;
 
 use super::Link;
+use super::counters::Tally;
 use super::linger::{LINGER, Linger};
 use super::socket::ReadHalf;
 use crate::error::DownReason;
 use crate::node::{Shared, dispatch};
 use crate::wire::control::ControlError;
 use crate::wire::frame::{Frame, FrameBuffer};
-use crate::wire::incoming::{Incoming, Message};
+use crate::wire::incoming::{FrameError, Incoming, Message};
 use crate::wire::tick::{Due, Ticker};
 
 /// Reads until the link is closed from either side, then tells everybody.
@@ -62,8 +62,7 @@ async fn read_all(
                 if count == 0 {
                     return Ok(());
                 }
-                link.counters.read(0, count);
-                if ticker.on_read(link.age(), link.last_write()) {
+                if ticker.on_read(link.on_read(count), link.last_write()) {
                     link.outbox.tick();
                 }
                 lively = take_frames(link, &mut buffer, &mut incoming, shared).await?;
@@ -108,25 +107,45 @@ async fn take_frames(
     incoming: &mut Incoming,
     shared: &Arc<Shared>,
 ) -> Result<bool, DownReason> {
-    let mut lively = false;
-    while let Some(frame) = buffer.next().map_err(|error| DownReason::malformed(&error))? {
-        if let Frame::Data(bytes) = frame {
-            link.counters.read(1, 0);
-            take_frame(link, incoming, &bytes, shared).await?;
-            lively = true;
-        }
-    }
-    Ok(lively)
+    let (mut tally, before) = (Tally::default(), incoming.fragments());
+    let taken = take_each(link, buffer, incoming, shared, &mut tally).await;
+    tally.fragments = incoming.fragments() - before;
+    link.counters.read(tally);
+    taken.map(|()| tally.frames > 0)
 }
 
-async fn take_frame(
+async fn take_each(
     link: &Arc<Link>,
+    buffer: &mut FrameBuffer,
     incoming: &mut Incoming,
-    bytes: &Bytes,
+    shared: &Arc<Shared>,
+    tally: &mut Tally,
+) -> Result<(), DownReason> {
+    while let Some(frame) = buffer.next().map_err(|error| DownReason::malformed(&error))? {
+        if let Frame::Data(bytes) = frame {
+            tally.frames += 1;
+            let taken = incoming.take(&bytes).map_err(|error| refused(link, &error))?;
+            if let Some(message) = taken {
+                tally.messages += 1;
+                take_message(link, message, shared).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn refused(link: &Link, error: &FrameError) -> DownReason {
+    if let FrameError::Control(error) = error {
+        link.refused_payload(error);
+    }
+    DownReason::malformed(error)
+}
+
+async fn take_message(
+    link: &Arc<Link>,
+    Message { control, payload }: Message,
     shared: &Arc<Shared>,
 ) -> Result<(), DownReason> {
-    let taken = incoming.take(bytes).map_err(|error| DownReason::malformed(&error))?;
-    let Some(Message { control, payload }) = taken else { return Ok(()) };
     match control {
         Ok(mut control) => {
             tracing::trace!(?control, "read");

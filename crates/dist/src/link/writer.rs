@@ -8,6 +8,7 @@ use bytes::{Buf, BufMut, Bytes, BytesMut};
 use tokio::io::{AsyncWrite, AsyncWriteExt};
 
 use super::Link;
+use super::counters::Tally;
 use super::outbox::{Batch, Frame};
 use crate::error::DownReason;
 use crate::wire::outgoing::Outgoing;
@@ -58,7 +59,7 @@ async fn write(
     if batch.tick {
         socket.write_all(&[0; 4]).await?;
         socket.flush().await?;
-        link.on_write(0, 4);
+        link.on_write(4);
         return Ok(());
     }
     let mut segments = Segments::gather(&batch.frames, outgoing, scratch)?;
@@ -69,10 +70,10 @@ async fn write(
             return Err(io::ErrorKind::WriteZero.into());
         }
         // Said at each step: a large batch over a slow line is life enough to spare the ticks.
-        link.on_write(0, written);
+        link.on_write(written);
     }
     socket.flush().await?;
-    link.on_write(batch.frames.len(), 0);
+    link.counters.written(Tally::of(&batch.frames));
     tracing::trace!(frames = batch.frames.len(), bytes, "written");
     Ok(())
 }

@@ -415,6 +415,7 @@ impl NodeBuilder {
             registrar: Mutex::new(None),
             long_messages: link::Share::new(long_bytes),
             fragments,
+            refusals: Arc::default(),
         })
     }
 }

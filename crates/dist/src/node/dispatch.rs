@@ -295,11 +295,13 @@ impl Site<'_> {
     fn read(&self, decoded: Result<Term, DecodeError>) -> Result<Option<Term>, DownReason> {
         match decoded {
             Ok(message) => Ok(Some(message)),
-            Err(error) if error.is_limit() => {
+            Err(error) => {
                 self.link.refused_payload(&error);
-                Ok(None)
+                if error.is_limit() {
+                    return Ok(None);
+                }
+                Err(DownReason::malformed(&format_args!("a message: {error}")))
             }
-            Err(error) => Err(DownReason::malformed(&format_args!("a message: {error}"))),
         }
     }
 

@@ -9,6 +9,7 @@ mod limits;
 mod monitor;
 mod probe;
 mod send;
+mod stats;
 mod table;
 
 use std::net::SocketAddr;
@@ -31,6 +32,8 @@ pub use monitor::NodeMonitor;
 pub use probe::{Pong, Probe};
 pub use send::Destination;
 pub(crate) use send::Way;
+pub(crate) use stats::Refusals;
+pub use stats::{MailboxStats, NodeStats, PeerStats};
 pub(crate) use table::{Attempt, Begin, LinkTable, Offer};
 
 use crate::cookie::Cookie;
@@ -120,6 +123,8 @@ pub(crate) struct Shared {
     pub(crate) long_messages: Share,
     /// What the fragments that have arrived of messages in progress take.
     pub(crate) fragments: Arc<Budget>,
+    /// Terms of peers that could not be read.
+    pub(crate) refusals: Arc<Refusals>,
 }
 
 /// How peers are found and how long they are given.
@@ -227,7 +232,7 @@ impl Node {
     #[must_use]
     pub fn link_counters(&self, name: &NodeName) -> Option<LinkCounters> {
         let link = self.shared.links.link(name.as_str())?;
-        Some(link.counters.snapshot(link.relations.len()))
+        Some(link.counters())
     }
 
     /// What the node consists of at the moment.

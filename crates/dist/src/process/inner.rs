@@ -11,7 +11,7 @@ use etf::{Atom, Pid, Reference, Term};
 use tokio::task::AbortHandle;
 
 use super::queue::Queue;
-use super::{AliasMode, ProcessId, Service};
+use super::{AliasMode, ProcessId, ProcessKind, Service};
 use crate::link::{Link, NoRelation, Relation};
 use crate::name::NodeName;
 use crate::node::Limits;
@@ -24,6 +24,7 @@ pub(crate) struct Inner {
     pub(crate) queue: Queue,
     /// What takes its messages instead of the queue.
     pub(super) service: Option<Arc<dyn Service>>,
+    kind: OnceLock<ProcessKind>,
     /// The task of the process, if it has one, to be dropped when the process is ended.
     task: OnceLock<AbortHandle>,
     state: Mutex<State>,
@@ -111,9 +112,23 @@ impl Inner {
             id,
             queue: Queue::new(limits.mailbox_messages, limits.mailbox_bytes),
             service,
+            kind: OnceLock::new(),
             task: OnceLock::new(),
             state: Mutex::default(),
         }
+    }
+
+    /// What it is there for: the program's own unless it was said otherwise.
+    pub(super) fn kind(&self) -> ProcessKind {
+        let default =
+            if self.service.is_some() { ProcessKind::Service } else { ProcessKind::Process };
+        self.kind.get().copied().unwrap_or(default)
+    }
+
+    /// Says what it is there for, once.
+    pub(crate) fn set_kind(&self, kind: ProcessKind) {
+        // What was said first stays.
+        let _ = self.kind.set(kind);
     }
 
     /// The registered name.

@@ -6,6 +6,7 @@
 mod handle;
 mod ids;
 mod inner;
+mod kind;
 mod large;
 mod queue;
 mod relate;
@@ -19,6 +20,7 @@ use etf::Term;
 pub use handle::{Message, Process};
 pub(crate) use ids::{Ids, ProcessId};
 pub(crate) use inner::{Inner, Watched};
+pub use kind::ProcessKind;
 #[cfg(feature = "pubsub")]
 pub(crate) use queue::refuse;
 pub(crate) use queue::{Body, Envelope, Taken, heap};

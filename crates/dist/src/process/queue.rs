@@ -161,6 +161,11 @@ impl Queue {
         self.bytes.fetch_sub(size, Ordering::Relaxed);
     }
 
+    /// How many messages are in the mailbox, and the bytes that they hold.
+    pub(super) fn held(&self) -> (usize, usize) {
+        (self.count.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+    }
+
     /// Whether nothing is taken any more: the process has ended.
     pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)

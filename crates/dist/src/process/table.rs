@@ -7,9 +7,9 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use etf::{Atom, Pid, Reference};
 
-use super::{Ids, Inner, ProcessId, Service};
+use super::{Ids, Inner, ProcessId, ProcessKind, Service};
 use crate::error::RegisterError;
-use crate::node::Limits;
+use crate::node::{Limits, MailboxStats};
 
 /// Names that the node itself answers for (see [`crate::service`]), and those by which OTP finds
 /// something else than a process of ours.
@@ -186,6 +186,19 @@ impl Processes {
     /// How many links and monitors the live processes have, counted at both ends.
     pub(crate) fn relations(&self) -> usize {
         self.read().by_id.values().map(|process| process.relations()).sum()
+    }
+
+    /// What waits in the mailboxes of each kind of process.
+    pub(crate) fn mailboxes(&self) -> Vec<MailboxStats> {
+        let mut of: Vec<MailboxStats> = ProcessKind::ALL.map(MailboxStats::none).into();
+        for process in self.read().by_id.values() {
+            let kind = process.kind();
+            let (messages, bytes) = process.queue.held();
+            if let Some(stats) = of.iter_mut().find(|stats| stats.kind == kind) {
+                stats.add(messages, bytes);
+            }
+        }
+        of
     }
 
     fn read(&self) -> RwLockReadGuard<'_, Tables> {

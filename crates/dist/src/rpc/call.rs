@@ -13,7 +13,7 @@ use crate::error::SendError;
 use crate::flags::Flags;
 use crate::name::NodeName;
 use crate::node::{Node, Shared};
-use crate::process::Exit;
+use crate::process::{Exit, Inner, ProcessKind};
 use crate::wire::control::Control;
 
 /// A function and its arguments.
@@ -200,7 +200,8 @@ async fn execute(
 async fn execute_here(shared: &Arc<Shared>, mfa: Mfa) -> Result<Term, RpcError> {
     let (sender, result) = oneshot::channel();
     let running = shared.clone();
-    let pid = shared.spawn(move |process| async move {
+    let kind = |inner: &Arc<Inner>, _: &Pid| inner.set_kind(ProcessKind::Rpc);
+    let pid = shared.spawn_related(kind, move |process| async move {
         let Mfa { module, function, args } = mfa;
         let (m, f) = (Term::Atom(module), Term::Atom(function));
         let ended = apply(&running, process, &m, &f, &Term::List(args)).await;

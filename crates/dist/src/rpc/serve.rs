@@ -10,7 +10,7 @@ use super::{Mfa, Raise, builtin};
 use crate::error::DownReason;
 use crate::link::{Link, NoRelation};
 use crate::node::Shared;
-use crate::process::{Exit, Inner, Process, panicked, tell_linked, tell_watcher};
+use crate::process::{Exit, Inner, Process, ProcessKind, panicked, tell_linked, tell_watcher};
 use crate::wire::control::{Control, PidOrName};
 use crate::work;
 
@@ -78,6 +78,7 @@ pub(crate) fn spawn(
     };
     let spawned = shared.spawn_related(
         |inner, pid| {
+            inner.set_kind(ProcessKind::Rpc);
             let Relation { link: linked, monitor } = relation;
             let reply =
                 Control::spawned(reference.clone(), from.clone(), pid.clone(), linked, monitor);
@@ -127,6 +128,10 @@ pub(super) fn spawn_here(
         let Mfa { module, function, args } = mfa;
         let (m, f) = (Term::Atom(module), Term::Atom(function));
         Exit(apply(&running, process, &m, &f, &Term::List(args)).await.into_reason())
+    };
+    let relate = |inner: &Arc<Inner>, pid: &Pid| {
+        inner.set_kind(ProcessKind::Rpc);
+        relate(inner, pid);
     };
     shared.spawn_related(relate, task)
 }

@@ -53,6 +53,8 @@ pub(crate) struct Incoming {
     cache: AtomCache,
     sequences: Sequences<Head>,
     terms: etf::Limits,
+    /// Frames so far that were fragments.
+    fragments: u64,
 }
 
 /// A message as it came: what it is, and the term that belongs behind it, not decoded yet.
@@ -100,7 +102,12 @@ impl Incoming {
         terms: etf::Limits,
     ) -> Self {
         let sequences = Sequences::new(fragments, node);
-        Self { framing, cache: AtomCache::new(), sequences, terms }
+        Self { framing, cache: AtomCache::new(), sequences, terms, fragments: 0 }
+    }
+
+    /// How many of the frames that were taken were fragments.
+    pub(crate) fn fragments(&self) -> u64 {
+        self.fragments
     }
 
     /// Takes a frame: a message, if it completes one.
@@ -132,6 +139,7 @@ impl Incoming {
             return Err(FrameError::Lead(lead));
         }
         let (header, body) = self.cache.read(frame)?;
+        self.fragments += u64::from(!matches!(header, Header::Normal { .. }));
         match header {
             Header::Normal { atoms } => self.whole(&frame.slice_ref(body), atoms).map(Some),
             _ if !self.framing.fragments => Err(FrameError::Fragment),

@@ -98,6 +98,36 @@ pub enum DecodeErrorKind {
     Memory,
 }
 
+impl DecodeErrorKind {
+    /// One word for it, such as `depth`: for counters.
+    #[must_use]
+    pub const fn word(&self) -> &'static str {
+        match self {
+            Self::Truncated => "truncated",
+            Self::NoVersion => "no_version",
+            Self::Trailing { .. } => "trailing",
+            Self::UnknownTag => "unknown_tag",
+            Self::Compressed => "compressed",
+            Self::BadCompression => "bad_compression",
+            Self::Inflated { .. } => "inflated",
+            Self::Local => "local",
+            Self::NoSuchAtom { .. } => "no_such_atom",
+            Self::AtomEncoding => "atom_encoding",
+            Self::Atom(_) => "atom",
+            Self::Float => "float",
+            Self::Bits => "bits",
+            Self::Reference(_) => "reference",
+            Self::DuplicateKey => "duplicate_key",
+            Self::Expected { .. } => "expected",
+            Self::Arity { .. } => "arity",
+            Self::Integer => "integer",
+            Self::Depth => "depth",
+            Self::Elements => "elements",
+            Self::Memory => "memory",
+        }
+    }
+}
+
 impl DecodeError {
     /// Whether the bytes may be a term, but one over our limits; otherwise they are malformed.
     ///

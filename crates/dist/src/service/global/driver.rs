@@ -15,7 +15,7 @@ use crate::flags::Flags;
 use crate::link::Link;
 use crate::name::NodeName;
 use crate::node::{Shared, Visibility};
-use crate::process::{Body, Envelope, ExitKind, Inner, Taken, Watched};
+use crate::process::{Body, Envelope, ExitKind, Inner, ProcessKind, Taken, Watched};
 use crate::rpc::{self, Mfa};
 use crate::wire::control::{Control, PidOrName};
 
@@ -154,6 +154,7 @@ impl State {
 
 fn begin(shared: &Arc<Shared>, prevent: bool) -> Option<Current> {
     let process = shared.processes.spawn(&shared.limits)?;
+    process.set_kind(ProcessKind::Global);
     process.set_trap_exit(true);
     if shared.processes.register_service(&NAME, &process).is_err() {
         tracing::error!("global_name_server is registered already");
