@@ -20,6 +20,7 @@ use etf::{Atom, Pid, Term};
 use tokio::time::{Instant, timeout_at};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use tracing::Instrument;
 
 pub(crate) use admission::Admission;
 pub use admission::is_private;
@@ -402,7 +403,8 @@ impl Shared {
                 Begin::Pending(outcome) => outcome,
                 Begin::Dial(attempt, outcome) => {
                     // A task of its own: whoever waits for it may stop waiting.
-                    self.tasks.spawn(link::dial(self.clone(), attempt));
+                    let span = tracing::info_span!(parent: None, "dial", peer = %to);
+                    self.tasks.spawn(link::dial(self.clone(), attempt).instrument(span));
                     outcome
                 }
             };
