@@ -43,6 +43,9 @@ pub enum DiscoveryEvent {
     Announced,
     /// A name was announced, perhaps our own: bytes as they came.
     Heard(Vec<u8>),
+    /// This many announcements came faster than they could be taken, and were dropped. Whoever was missed announces itself
+    /// again.
+    Missed(u64),
     /// Nobody can be heard until the next [`Up`](Self::Up), or the first attempt failed. Links are not touched. A reason
     /// that stays the same is not told at every attempt.
     Lost {

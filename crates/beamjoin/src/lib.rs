@@ -19,7 +19,10 @@ mod postgres;
 
 pub use self::{
     channel::{ChannelError, ChannelName, ChannelWarning, MAX_CHANNEL_BYTES},
-    cluster::{Cluster, ClusterBuilder, ClusterEvent, ClusterEvents},
+    cluster::{
+        Cluster, ClusterBuilder, ClusterEvent, ClusterEvents, DiscoveryStatus, Member, MemberState,
+        Observer,
+    },
     discovery::{Discovery, DiscoveryError, DiscoveryEvent},
     membership::{
         Backoff, Heard, Ignored, Limits, Membership, NamePattern, NamePatternError,

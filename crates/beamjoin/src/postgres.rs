@@ -135,9 +135,8 @@ impl Announcer {
             }
             Event::Failed { error, .. } => Some(DiscoveryEvent::Failed(DiscoveryError::new(error))),
             Event::Lagged(missed) => {
-                // Whoever was missed announces itself again.
                 tracing::debug!(missed, "announcements came faster than they were read");
-                None
+                Some(DiscoveryEvent::Missed(missed))
             }
             _ => None,
         }

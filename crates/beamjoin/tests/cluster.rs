@@ -72,6 +72,7 @@ async fn what_is_heard_is_dialled_and_dialled_again_when_it_is_lost() {
     let cluster = Cluster::builder(node).discovery(script).start();
     let mut events = cluster.events();
 
+    assert!(matches!(events.next().await, Some(ClusterEvent::HeardOurselves)));
     assert!(
         matches!(events.next().await, Some(ClusterEvent::Discovered(name)) if name == "other@127.0.0.1")
     );

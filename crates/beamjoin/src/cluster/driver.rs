@@ -11,7 +11,7 @@ use futures::{
 use tokio::sync::broadcast::Sender;
 use tracing::{debug, info, warn};
 
-use super::ClusterEvent;
+use super::{ClusterEvent, Observer};
 use crate::{DiscoveryEvent, Heard, Membership, gate::Gate};
 
 /// How much of a bad payload a log shows, in bytes.
@@ -24,6 +24,7 @@ pub(super) struct Driver {
     of_node: NodeEvents,
     dials: FuturesUnordered<BoxFuture<'static, (NodeName, Result<(), ConnectError>)>>,
     events: Sender<ClusterEvent>,
+    observer: Observer,
     /// For failed dials: anybody who can write to the channel can cause as many as they like.
     loud: Gate,
 }
@@ -34,14 +35,16 @@ impl Driver {
         mut membership: Membership,
         heard: BoxStream<'static, DiscoveryEvent>,
         events: Sender<ClusterEvent>,
+        observer: Observer,
     ) -> Self {
         let now = now();
         let of_node = node.events();
         for peer in node.nodes() {
             membership.up(&peer.name, now);
+            observer.lock().up(&peer.name, now);
         }
-        let loud = Gate::new(1, 20);
-        Self { node, membership, heard, of_node, dials: FuturesUnordered::new(), events, loud }
+        let (dials, loud) = (FuturesUnordered::new(), Gate::new(1, 20));
+        Self { node, membership, heard, of_node, dials, events, observer, loud }
     }
 
     pub(super) async fn run(mut self) {
@@ -84,6 +87,7 @@ impl Driver {
             DiscoveryEvent::Heard(payload) => self.on_heard(&payload),
             DiscoveryEvent::Up { server } => {
                 info!(%server, "listening for announcements");
+                self.observer.lock().discovery_up(server.clone(), now());
                 self.tell(ClusterEvent::DiscoveryUp { server });
             }
             DiscoveryEvent::Announced => {
@@ -92,26 +96,39 @@ impl Driver {
             }
             DiscoveryEvent::Lost { reason, retry_in } => {
                 warn!(%reason, ?retry_in, "no announcements are heard for now; links stay");
+                self.observer.lock().discovery_lost(reason.clone(), now());
                 self.tell(ClusterEvent::DiscoveryLost { reason, retry_in });
             }
+            DiscoveryEvent::Missed(count) => self.observer.lock().missed(count),
             DiscoveryEvent::Failed(error) => self.tell(ClusterEvent::DiscoveryFailed(error)),
         }
     }
 
     fn on_heard(&mut self, payload: &[u8]) {
-        match self.membership.heard(payload, now()) {
+        let now = now();
+        match self.membership.heard(payload, now) {
             Heard::New(name) => {
                 debug!(node = %name, "announced itself for the first time");
+                self.observer.lock().heard(&name, now);
                 self.tell(ClusterEvent::Discovered(name));
             }
-            Heard::Ignored { why, count: 1 } => {
-                let excerpt = payload.get(..EXCERPT).unwrap_or(payload).escape_ascii();
-                warn!(
-                    payload = %excerpt,
-                    "an announcement is ignored because {why}; more of this kind are only counted"
-                );
+            Heard::Ignored { why, count } => {
+                self.observer.lock().ignored(why, count, now);
+                if count == 1 {
+                    let excerpt = payload.get(..EXCERPT).unwrap_or(payload).escape_ascii();
+                    warn!(
+                        payload = %excerpt,
+                        "an announcement is ignored because {why}; more of this kind are only counted"
+                    );
+                }
             }
-            Heard::Again(_) | Heard::Own | Heard::Ignored { .. } => {}
+            Heard::Again(name) => self.observer.lock().heard(&name, now),
+            Heard::Own => {
+                if self.observer.lock().heard_us(now) {
+                    debug!("our own announcement has come back");
+                    self.tell(ClusterEvent::HeardOurselves);
+                }
+            }
         }
     }
 
@@ -119,10 +136,12 @@ impl Driver {
         match event {
             NodeEvent::Up(peer) => {
                 self.membership.up(&peer.name, now());
+                self.observer.lock().up(&peer.name, now());
                 self.tell(ClusterEvent::Up(peer));
             }
             NodeEvent::Down { node, reason } => {
                 self.membership.down(&node, now(), rand::random());
+                self.observer.lock().down(&node, reason.clone(), now());
                 self.tell(ClusterEvent::Down { node, reason });
             }
             NodeEvent::Epmd(status) => self.tell(ClusterEvent::Epmd(status)),
@@ -130,6 +149,7 @@ impl Driver {
                 let up: Vec<NodeName> =
                     self.node.nodes().into_iter().map(|peer| peer.name).collect();
                 self.membership.resync(&up, now(), rand::random);
+                self.observer.lock().resync(&up, now());
                 self.tell(ClusterEvent::Lagged(missed));
             }
             _ => {}
@@ -139,6 +159,7 @@ impl Driver {
     fn on_dialled(&mut self, node: NodeName, result: Result<(), ConnectError>) {
         let failures = self.membership.dialled(&node, result.is_ok(), now(), rand::random());
         let Err(error) = result else { return };
+        self.observer.lock().dial_failed(&node, error.clone());
         if failures == 1 && self.loud.admit(now()) {
             warn!(%node, %error, "failed to connect; trying again");
         } else {
@@ -154,7 +175,7 @@ impl Driver {
 }
 
 /// Tokio's clock, which tests can stop.
-fn now() -> Instant {
+pub(super) fn now() -> Instant {
     tokio::time::Instant::now().into_std()
 }
 

@@ -26,6 +26,9 @@ pub enum ClusterEvent {
     },
     /// We have announced ourselves, for the first time since the last [`DiscoveryUp`](Self::DiscoveryUp).
     Announced,
+    /// Our own announcement has come back, for the first time since the last [`DiscoveryUp`](Self::DiscoveryUp): whoever
+    /// listens there hears us.
+    HeardOurselves,
     /// A name was announced that was not known.
     Discovered(NodeName),
     /// A link is up.

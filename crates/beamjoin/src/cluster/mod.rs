@@ -2,6 +2,8 @@
 
 mod driver;
 mod event;
+mod observer;
+mod roster;
 
 use std::{
     sync::{Mutex, PoisonError},
@@ -15,8 +17,11 @@ use tokio::{
     task::JoinHandle,
 };
 
-use self::driver::Driver;
-pub use self::event::{ClusterEvent, ClusterEvents};
+use self::{driver::Driver, roster::Roster};
+pub use self::{
+    event::{ClusterEvent, ClusterEvents},
+    observer::{DiscoveryStatus, Member, MemberState, Observer},
+};
 use crate::{Discovery, Limits, Membership, NamePattern};
 
 /// How many events a stream that nobody reads keeps.
@@ -52,6 +57,7 @@ pub struct Cluster {
     events: broadcast::WeakSender<ClusterEvent>,
     /// From before the first event, for the first who asks.
     first: Mutex<Option<Receiver<ClusterEvent>>>,
+    observer: Observer,
     task: JoinHandle<()>,
 }
 
@@ -80,6 +86,11 @@ impl Cluster {
         let first = self.first.lock().unwrap_or_else(PoisonError::into_inner).take();
         let receiver = first.or_else(|| self.events.upgrade().map(|events| events.subscribe()));
         ClusterEvents::new(receiver.unwrap_or_else(|| broadcast::channel(1).1))
+    }
+
+    /// Sees who is in the cluster and how discovery is doing, as long as it is kept.
+    pub fn observer(&self) -> Observer {
+        self.observer.clone()
     }
 
     /// Stops announcing and dialling, then shuts the node down: links are closed in order and EPMD is left, within
@@ -124,12 +135,13 @@ impl ClusterBuilder {
             Some(discovery) => discovery.start(self.node.name().clone()),
             None => stream::pending().boxed(),
         };
+        let observer = Observer::new(Roster::new(self.limits.clone(), driver::now()));
         let (node, announced) = (self.node.clone(), NamePattern::any_of(self.allowed));
         let membership = Membership::new(self.node.name().clone(), self.limits)
             .allow(move |name| node.allows(name) && announced(name));
-        let driver = Driver::new(self.node.clone(), membership, heard, events);
+        let driver = Driver::new(self.node.clone(), membership, heard, events, observer.clone());
         let task = tokio::spawn(driver.run());
-        Cluster { node: self.node, events: weak, first: Mutex::new(Some(first)), task }
+        Cluster { node: self.node, events: weak, first: Mutex::new(Some(first)), observer, task }
     }
 }
 

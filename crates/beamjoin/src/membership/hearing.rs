@@ -49,6 +49,21 @@ pub enum Ignored {
 
 impl Ignored {
     pub(super) const COUNT: usize = 8;
+
+    /// One word for it, such as `not_a_name`: for counters.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Empty => "empty",
+            Self::TooLong => "too_long",
+            Self::NotUtf8 => "not_utf8",
+            Self::NotAName => "not_a_name",
+            Self::OwnNameInOtherCase => "own_name_in_other_case",
+            Self::NotAllowed => "not_allowed",
+            Self::TooManyNew => "too_many_new",
+            Self::TableFull => "table_full",
+        }
+    }
 }
 
 impl fmt::Display for Ignored {
