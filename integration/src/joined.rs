@@ -31,6 +31,8 @@ pub struct JoinOptions {
     pub cookie: String,
     /// More arguments.
     pub args: Vec<String>,
+    /// More variables.
+    pub env: Vec<(String, String)>,
 }
 
 impl JoinOptions {
@@ -43,6 +45,7 @@ impl JoinOptions {
             epmd_port: world.port,
             cookie: world.cookie.clone(),
             args: Vec::new(),
+            env: Vec::new(),
         }
     }
 
@@ -65,18 +68,26 @@ impl JoinOptions {
         self
     }
 
+    /// One more variable.
+    #[must_use]
+    pub fn env(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
     /// Starts it; returns at once.
     ///
     /// # Errors
     /// When it cannot be started.
     pub fn start(self) -> Result<Joined> {
         let epmd_port = self.epmd_port.to_string();
-        let environment = [
+        let mut environment = vec![
             ("BEAMJOIN_COOKIE", self.cookie.as_str()),
             ("ERL_EPMD_PORT", epmd_port.as_str()),
             ("BEAMJOIN_EVENTS", "json"),
             ("BEAMJOIN_HEARTBEAT_INTERVAL", "200"),
         ];
+        environment.extend(self.env.iter().map(|(name, value)| (&name[..], &value[..])));
         let mut args =
             vec!["join", "--name", &self.name, "--url", &self.url, "--channel-name", &self.channel];
         args.extend(self.args.iter().map(String::as_str));

@@ -37,16 +37,16 @@ impl RawPeer {
     /// When the node does not let the peer in.
     pub async fn connect(node: &Node, name: &str, cookie: &str, flags: Flags) -> Result<Self> {
         let addr = node.listen_addr().context("the node does not listen")?;
-        Self::dial(addr, node.name(), name, cookie, flags).await
+        Self::connect_at(addr, node.name(), name, cookie, flags).await
     }
 
-    /// Connects to the node `peer`, which listens at `addr`.
+    /// As [`RawPeer::connect`], to a node called `to` that listens at `addr`.
     ///
     /// # Errors
-    /// When the node does not let the peer in.
-    pub async fn dial(
+    /// As [`RawPeer::connect`].
+    pub async fn connect_at(
         addr: SocketAddr,
-        peer: &NodeName,
+        to: &NodeName,
         name: &str,
         cookie: &str,
         flags: Flags,
@@ -57,7 +57,7 @@ impl RawPeer {
         let cookie = Cookie::new(cookie)?;
         let local = Local { name: &name, flags, creation: 7, cookie: &cookie };
         let mut packets = Packets::new(Prefix::Two);
-        let (state, first) = Initiator::start(local, peer);
+        let (state, first) = Initiator::start(local, to);
         stream.write_all(&packets.frame(&first)).await?;
         let status = packet(&mut stream, &mut packets).await?;
         let state = match state.on_status(&status)? {

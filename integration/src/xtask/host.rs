@@ -23,6 +23,8 @@ pub(crate) const SERVERS: &[Tool] = &[
     Tool { program: "initdb", package: "postgresql" },
     Tool { program: "psql", package: "postgresql-client" },
     Tool { program: "pgbouncer", package: "pgbouncer" },
+    Tool { program: "chromium", package: "chromium" },
+    Tool { program: "chromedriver", package: "chromium-driver" },
 ];
 
 /// The root of the repository.

@@ -136,6 +136,13 @@ pub(crate) struct JoinArgs {
     /// Milliseconds between two announcements, 100 to 3600000 [default: 5000]
     #[arg(long, value_name = "MS", help_heading = "Postgres")]
     heartbeat_interval: Option<String>,
+    /// Answer HTTP at ADDRESS:PORT, or at a port of this machine alone: a page at /, and /live, /ready, /metrics and
+    /// /members [default: nowhere]
+    #[arg(long, value_name = "ADDRESS:PORT", help_heading = "Operation")]
+    admin: Option<String>,
+    /// How many nodes must be connected before /ready, and systemd, are told that we are ready [default: 0]
+    #[arg(long, value_name = "N", help_heading = "Operation")]
+    ready_peers: Option<String>,
     #[command(flatten)]
     events: EventsArgs,
 }
@@ -284,6 +291,8 @@ impl JoinArgs {
             (&Key::GLOBAL, self.global.clone()),
             (&Key::PREVENT_OVERLAPPING_PARTITIONS, self.prevent_overlapping_partitions.clone()),
             (&Key::HEARTBEAT_INTERVAL, self.heartbeat_interval.clone()),
+            (&Key::ADMIN, self.admin.clone()),
+            (&Key::READY_PEERS, self.ready_peers.clone()),
         ];
         given.extend(self.cookie.given());
         given.extend(self.tls.given());

@@ -12,10 +12,13 @@ use dist::{
 use tracing::{info, warn};
 
 use super::{
+    admin::{Admin, History},
     config::{self, Format, Key, Layers, Port, Tls},
     exit::{CONFIG, Failure, UNAVAILABLE},
-    output::{Line, Printer},
+    output::{self, Line, Printer},
+    ready::Readiness,
     signals::{Hangups, Signals},
+    systemd::Systemd,
 };
 
 /// How long links may take to be closed in order. With what comes before and after, the process ends within 5 s.
@@ -41,7 +44,19 @@ struct Settings {
     dial_rate: Option<u32>,
     max_handshakes: Option<u32>,
     setup_time: Option<Duration>,
+    admin: Option<SocketAddr>,
+    ready_peers: usize,
     format: Format,
+}
+
+/// What runs, and who looks after it.
+struct Running {
+    cluster: Cluster,
+    readiness: Readiness,
+    history: History,
+    systemd: Systemd,
+    /// Answers until the end.
+    _admin: Option<Admin>,
 }
 
 pub(crate) async fn join(layers: Layers) -> Result<ExitCode, Failure> {
@@ -54,7 +69,7 @@ pub(crate) async fn join(layers: Layers) -> Result<ExitCode, Failure> {
         () = signals.stop() => None,
     };
     let result = match started {
-        Some(Ok(cluster)) => run(cluster, &mut printer, &mut signals, &mut hangups).await,
+        Some(Ok(running)) => running.run(&mut printer, &mut signals, &mut hangups).await,
         Some(Err(failure)) => Err(failure),
         None => Ok(ExitCode::SUCCESS),
     };
@@ -62,7 +77,11 @@ pub(crate) async fn join(layers: Layers) -> Result<ExitCode, Failure> {
     result.and_then(|code| written.map(|()| code))
 }
 
-async fn start(layers: &Layers, settings: Settings, printer: &Printer) -> Result<Cluster, Failure> {
+async fn start(layers: &Layers, settings: Settings, printer: &Printer) -> Result<Running, Failure> {
+    let admin = match settings.admin {
+        Some(addr) => Some(Admin::start(addr).await?),
+        None => None,
+    };
     let name = config::node_name(layers, &settings.postgres).await?;
     let mut builder = Node::builder(name, settings.cookie)
         .visibility(settings.visibility)
@@ -92,39 +111,63 @@ async fn start(layers: &Layers, settings: Settings, printer: &Printer) -> Result
         builder = builder.peer_port(port);
     }
     let node = builder.start().await.map_err(not_started)?;
-    printer.print(&listening(&node));
+    let history = History::default();
+    tell(printer, &history, &listening(&node, admin.as_ref().map(Admin::addr)));
     let mut limits = Limits::default();
     if let Some(rate) = settings.dial_rate {
         limits = limits.dial_rate(rate);
     }
-    Ok(Cluster::builder(node).discovery(settings.discovery).limits(limits).start())
+    let cluster = Cluster::builder(node.clone()).discovery(settings.discovery);
+    let cluster = cluster.limits(limits).start();
+    let readiness = Readiness::new(node.clone(), cluster.observer(), settings.ready_peers);
+    if let Some(admin) = &admin {
+        admin.open(node, cluster.observer(), readiness.clone(), history.clone());
+    }
+    Ok(Running { cluster, readiness, history, systemd: Systemd::default(), _admin: admin })
 }
 
-async fn run(
-    cluster: Cluster,
-    printer: &mut Printer,
-    signals: &mut Signals,
-    hangups: &mut Hangups,
-) -> Result<ExitCode, Failure> {
-    let mut events = cluster.events();
-    let result = loop {
-        tokio::select! {
-            event = events.next() => match event {
-                Some(ClusterEvent::DiscoveryFailed(error)) => break Err(Failure::config(error)),
-                Some(event) => {
-                    if let Some(line) = line(event) {
-                        printer.print(&line);
-                    }
-                }
-                None => break Err(Failure::new(UNAVAILABLE, "the node has stopped")),
-            },
-            () = printer.closed() => break Ok(ExitCode::SUCCESS),
-            () = signals.stop() => break Ok(ExitCode::SUCCESS),
-            () = hangups.next() => reload(cluster.node()).await,
+impl Running {
+    async fn run(
+        mut self,
+        printer: &mut Printer,
+        signals: &mut Signals,
+        hangups: &mut Hangups,
+    ) -> Result<ExitCode, Failure> {
+        let mut events = self.cluster.events();
+        let result = loop {
+            tokio::select! {
+                event = events.next() => match event {
+                    Some(ClusterEvent::DiscoveryFailed(error)) => break Err(Failure::config(error)),
+                    Some(event) => self.on_event(event, printer),
+                    None => break Err(Failure::new(UNAVAILABLE, "the node has stopped")),
+                },
+                () = printer.closed() => break Ok(ExitCode::SUCCESS),
+                () = signals.stop() => break Ok(ExitCode::SUCCESS),
+                () = hangups.next() => reload(self.cluster.node()).await,
+            }
+        };
+        self.readiness.stop();
+        self.systemd.stopping();
+        self.cluster.stop(SHUTDOWN).await;
+        result
+    }
+
+    fn on_event(&mut self, event: ClusterEvent, printer: &Printer) {
+        // There can be as many of these as the channel's writers like, and they change nothing.
+        let matters =
+            !matches!(event, ClusterEvent::Discovered(_) | ClusterEvent::DialFailed { .. });
+        if let Some(line) = line(event) {
+            tell(printer, &self.history, &line);
         }
-    };
-    cluster.stop(SHUTDOWN).await;
-    result
+        if matters {
+            self.systemd.update(&self.readiness.verdict());
+        }
+    }
+}
+
+fn tell(printer: &Printer, history: &History, line: &Line) {
+    printer.print(line);
+    history.record(output::now(), line.event(), line.text());
 }
 
 /// SIGHUP: the certificates are read again.
@@ -155,6 +198,10 @@ impl Settings {
         let dial_rate = layers.parse(&Key::DIAL_RATE, config::number)?;
         let max_handshakes = layers.parse(&Key::MAX_HANDSHAKES, config::number)?;
         let setup_time = layers.parse(&Key::SETUP_TIME, config::setup_time)?;
+        let admin = layers.parse(&Key::ADMIN, config::admin)?;
+        let ready_peers = layers.parse(&Key::READY_PEERS, |text| {
+            text.parse().map_err(|_| "it must be a number of nodes")
+        })?;
         let postgres = config::postgres(layers)?;
         let cookie = config::cookie(layers)?;
         let tls = Tls::read(layers)?;
@@ -178,6 +225,8 @@ impl Settings {
             dial_rate,
             max_handshakes,
             setup_time,
+            admin,
+            ready_peers: ready_peers.unwrap_or(0),
             format: format.unwrap_or_default(),
         })
     }
@@ -191,15 +240,20 @@ fn not_started(error: StartError) -> Failure {
     Failure::new(code, format!("failed to start the node: {error}"))
 }
 
-fn listening(node: &Node) -> Line {
+fn listening(node: &Node, admin: Option<SocketAddr>) -> Line {
     let addr = node.listen_addr().map(|addr| addr.to_string()).unwrap_or_default();
     let port = node.listen_addr().map(|addr| addr.port());
-    Line::new("listening", format!("{addr} as {}", node.name()))
+    let page = admin.map(|admin| format!(", admin page at http://{admin}/")).unwrap_or_default();
+    let line = Line::new("listening", format!("{addr} as {}{page}", node.name()))
         .with("node", node.name().as_str())
         .with("addr", addr)
         .with("port", port)
         .with("creation", node.creation())
-        .with("visible", node.visibility() == Visibility::Visible)
+        .with("visible", node.visibility() == Visibility::Visible);
+    match admin {
+        Some(admin) => line.with("admin", admin.to_string()),
+        None => line,
+    }
 }
 
 /// How an event is written; `None` for what only logs tell.

@@ -1,5 +1,6 @@
 //! The command line: one module for each command, and what they share.
 
+mod admin;
 mod args;
 mod config;
 mod exit;
@@ -9,8 +10,10 @@ mod names;
 mod output;
 mod ping;
 mod pubsub;
+mod ready;
 mod remote;
 mod signals;
+mod systemd;
 mod watch;
 
 use std::{io::Write, process::ExitCode, time::Duration};

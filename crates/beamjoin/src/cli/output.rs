@@ -37,6 +37,14 @@ impl Line {
         self
     }
 
+    pub(crate) fn event(&self) -> &'static str {
+        self.event
+    }
+
+    pub(crate) fn text(&self) -> &str {
+        &self.text
+    }
+
     fn render(&self, format: Format, ts: u64) -> String {
         match format {
             Format::Text => {
@@ -132,7 +140,7 @@ impl Writer {
 }
 
 /// Microseconds since 1970.
-fn now() -> u64 {
+pub(crate) fn now() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

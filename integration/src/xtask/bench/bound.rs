@@ -24,7 +24,7 @@ pub(super) async fn answer(world: &World, beam: &Beam, name: &str, wait: Wait) -
         .await?
         .parse()?;
     let addr = ([127, 0, 0, 1], port).into();
-    let peer = RawPeer::dial(addr, &node, name, &world.cookie, raw_peer::PLAIN).await?;
+    let peer = RawPeer::connect_at(addr, &node, name, &world.cookie, raw_peer::PLAIN).await?;
     let socket = peer.into_std()?;
     socket.set_nonblocking(wait == Wait::Looking)?;
     let me = Pid { node: Atom::new(name)?, id: 1, serial: 0, creation: 7 };

@@ -60,6 +60,8 @@ impl Key {
     pub(crate) const MAX_HANDSHAKES: Self = Self::new("max_handshakes");
     pub(crate) const SETUP_TIME: Self = Self::new("setup_time");
 
+    pub(crate) const ADMIN: Self = Self::new("admin");
+    pub(crate) const READY_PEERS: Self = Self::new("ready_peers");
     pub(crate) const EVENTS: Self = Self::new("events");
     pub(crate) const LOG_LEVEL: Self = Self::new("log_level").or(&["RUST_LOG"]);
     pub(crate) const LOG_FORMAT: Self = Self::new("log_format");
@@ -97,6 +99,8 @@ impl Key {
         Self::DIAL_RATE,
         Self::MAX_HANDSHAKES,
         Self::SETUP_TIME,
+        Self::ADMIN,
+        Self::READY_PEERS,
         Self::EVENTS,
         Self::LOG_LEVEL,
         Self::LOG_FORMAT,

@@ -17,6 +17,7 @@ pub(crate) use self::{
     postgres::postgres,
     tls::Tls,
     value::{
-        Format, Port, boolean, epmd, heartbeat_interval, listen, number, patterns, setup_time,
+        Format, Port, admin, boolean, epmd, heartbeat_interval, listen, number, patterns,
+        setup_time,
     },
 };

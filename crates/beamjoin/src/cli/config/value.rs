@@ -1,7 +1,7 @@
 //! Settings that are numbers, words and addresses.
 
 use std::{
-    net::{IpAddr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, SocketAddr},
     ops::RangeInclusive,
     str::FromStr,
     time::Duration,
@@ -103,6 +103,14 @@ pub(crate) fn listen(text: &str) -> Result<Listen, &'static str> {
     Ok(Listen::Ports { ip, range })
 }
 
+/// `ADDRESS:PORT`, or a port of the loopback interface.
+pub(crate) fn admin(text: &str) -> Result<SocketAddr, &'static str> {
+    let on_loopback = |port| SocketAddr::new(Ipv4Addr::LOCALHOST.into(), port);
+    text.parse().or_else(|_| text.parse().map(on_loopback)).map_err(|_| {
+        "it must be ADDRESS:PORT, such as 0.0.0.0:9568 or [::1]:9568, or a port of this machine alone"
+    })
+}
+
 /// Patterns for names, one a line.
 pub(crate) fn patterns(text: &str) -> Result<Vec<NamePattern>, NamePatternError> {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::parse).collect()
@@ -146,6 +154,16 @@ mod tests {
             assert!(listen(bad).unwrap_err().starts_with("it must be ADDRESS"), "{bad}");
         }
         assert_eq!(listen("0.0.0.0:5-4").unwrap_err(), "the first port is greater than the last");
+    }
+
+    #[test]
+    fn where_the_admin_page_is() {
+        assert_eq!(admin("9568"), Ok("127.0.0.1:9568".parse().unwrap()));
+        assert_eq!(admin("0.0.0.0:0"), Ok("0.0.0.0:0".parse().unwrap()));
+        assert_eq!(admin("[::1]:9568"), Ok("[::1]:9568".parse().unwrap()));
+        for bad in ["", "localhost:9568", ":9568", "70000", "::1", "1.2.3.4"] {
+            assert!(admin(bad).unwrap_err().starts_with("it must be ADDRESS:PORT"), "{bad}");
+        }
     }
 
     #[test]
