@@ -91,17 +91,9 @@ impl Remote {
         let port: Option<Port> = layers.parse(&Key::PEER_PORT, str::parse)?;
         let tls = Tls::read(layers)?;
         let epmd = epmd::Config::from_env().map_err(Failure::config)?;
-        let probe = Probe::new(cookie.clone(), host_like(&peer)).epmd_port(epmd.port);
-        let mut probe = tls.of_probe(probe);
-        if let Some(Port(port)) = port {
-            probe = probe.peer_port(port);
-        }
-        match probe.connect(&peer).await {
+        let port = port.map(|Port(port)| port);
+        match visit(&peer, &cookie, epmd.port, port, &tls).await {
             Ok(node) => Self::new(node, peer),
-            Err(ConnectError::Handshake(HandshakeError::Closed { step: Step::Status })) => {
-                let node = under_a_name(&peer, cookie, port, &tls).await?;
-                Self::new(node, peer)
-            }
             Err(error) => Err(unreached(&peer, &error)),
         }
     }
@@ -160,27 +152,44 @@ impl Remote {
     }
 }
 
-/// Connects to a node that gives no names (OTP 23 closes the connection when it is asked for one), under one of a bounded number
-/// of names, since each stays in its atom table.
+/// A node with a link to `peer` and nothing else, under a name that the peer gives. At `peer_port`, or where EPMD says.
+pub(super) async fn visit(
+    peer: &NodeName,
+    cookie: &Cookie,
+    epmd_port: u16,
+    peer_port: Option<u16>,
+    tls: &Tls,
+) -> Result<Node, ConnectError> {
+    let probe = Probe::new(cookie.clone(), host_like(peer)).epmd_port(epmd_port);
+    let mut probe = tls.of_probe(probe);
+    if let Some(port) = peer_port {
+        probe = probe.peer_port(port);
+    }
+    match probe.connect(peer).await {
+        Err(ConnectError::Handshake(HandshakeError::Closed { step: Step::Status })) => {}
+        reached => return reached,
+    }
+    let node = under_a_name(peer, cookie, peer_port, tls).await?;
+    node.connect(peer).await.map(|()| node)
+}
+
+/// For a node that gives no names (OTP 23 closes the connection when it is asked for one): one of a bounded number of names,
+/// since each stays in its atom table.
 async fn under_a_name(
     peer: &NodeName,
-    cookie: Cookie,
-    port: Option<Port>,
+    cookie: &Cookie,
+    port: Option<u16>,
     tls: &Tls,
-) -> Result<Node, Failure> {
+) -> Result<Node, ConnectError> {
     let base = format!("beamjoin-{}", rand::random::<u16>());
-    let name = NodeName::from_parts(&base, host_like(peer))
-        .map_err(|error| Failure::new(UNAVAILABLE, error))?;
-    let builder = Node::builder(name, cookie).listen(Listen::Off).epmd(Epmd::None);
+    let name = NodeName::from_parts(&base, host_like(peer))?;
+    let builder = Node::builder(name, cookie.clone()).listen(Listen::Off).epmd(Epmd::None);
     let mut builder = tls.of_node(builder);
-    if let Some(Port(port)) = port {
+    if let Some(port) = port {
         builder = builder.peer_port(port);
     }
-    let node = builder.start().await.map_err(|error| Failure::new(UNAVAILABLE, error))?;
-    match node.connect(peer).await {
-        Ok(()) => Ok(node),
-        Err(error) => Err(unreached(peer, &error)),
-    }
+    // It fails only where there are no random numbers.
+    builder.start().await.map_err(|_| ConnectError::ShuttingDown)
 }
 
 /// Why a node was not reached, and with which code the command ends.
