@@ -90,7 +90,13 @@ impl Driver {
     }
 
     /// Counts a connection that is up and tells the owner.
-    pub(crate) fn connected(&mut self, server: String, backend_pid: i32, local_ip: Option<IpAddr>) {
+    pub(crate) fn connected(
+        &mut self,
+        server: String,
+        backend_pid: i32,
+        local_ip: Option<IpAddr>,
+        proved: bool,
+    ) {
         self.generation += 1;
         self.failures = 0;
         self.up_since = Some(Instant::now());
@@ -101,6 +107,7 @@ impl Driver {
             server,
             backend_pid,
             local_ip,
+            proved,
         });
     }
 

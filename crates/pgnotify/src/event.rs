@@ -24,6 +24,9 @@ pub enum Event {
         backend_pid: i32,
         /// Our own address on the way to the server; `None` on a Unix socket.
         local_ip: Option<IpAddr>,
+        /// Whether it is certain that `LISTEN` works here. It is not behind a pooler that had no
+        /// second connection for us to try it with.
+        proved: bool,
     },
     /// Somebody, perhaps we ourselves, notified a wanted channel.
     #[non_exhaustive]

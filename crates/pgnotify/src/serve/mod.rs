@@ -227,7 +227,7 @@ impl<'a> Running<'a> {
     fn tell_connected(&mut self) {
         self.connected = true;
         let backend_pid = self.session.backend_pid.unwrap_or_default();
-        self.driver.connected(self.server(), backend_pid, self.session.local_ip);
+        self.driver.connected(self.server(), backend_pid, self.session.local_ip, !self.doubted);
         let Early { notifications, dropped, .. } = std::mem::take(&mut self.session.early);
         if dropped > 0 {
             self.driver.events.dropped(dropped);
