@@ -60,8 +60,7 @@ pub use link::LinkCounters;
 pub use name::{NodeName, NodeNameError};
 pub use node::{
     Destination, Epmd, Limits, Listen, MailboxStats, Node, NodeBuilder, NodeCounts, NodeEvent,
-    NodeEvents, NodeMonitor, NodeStats, Peer, PeerStats, Pong, Probe, Visibility,
-    is_private,
+    NodeEvents, NodeMonitor, NodeStats, Peer, PeerStats, Pong, Probe, Visibility, is_private,
 };
 pub use process::{AliasMode, Exit, Message, Outcome, Process, ProcessKind};
 #[cfg(feature = "serde")]

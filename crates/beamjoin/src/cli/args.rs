@@ -6,6 +6,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 
 use super::{
     config::Key,
+    doctor::DoctorArgs,
     exit,
     pubsub::PubSubCommand,
     remote::{CallArgs, EvalArgs, GenCallArgs, SendArgs},
@@ -32,6 +33,8 @@ pub(crate) struct Arguments {
 pub(crate) enum Command {
     /// Become a member of the cluster and stay one
     Join(Box<JoinArgs>),
+    /// Check what a join needs, step by step, and say what to do where it would not work
+    Doctor(Box<DoctorArgs>),
     /// Show who announces on the channel, without joining
     Watch(Box<WatchArgs>),
     /// List the nodes that EPMD knows on a host, as `epmd -names` does
@@ -56,7 +59,7 @@ pub(crate) enum Command {
 #[derive(Args)]
 pub(crate) struct LogArgs {
     /// What to log on stderr: error, warn, info, debug, trace, or RUST_LOG's syntax [default: info, for names and
-    /// ping warn] [env also: RUST_LOG]
+    /// ping warn, for doctor nothing] [env also: RUST_LOG]
     #[arg(long, value_name = "LEVEL", global = true)]
     log_level: Option<String>,
     /// How: text or json [default: text]

@@ -27,19 +27,19 @@ const SHUTDOWN: Duration = Duration::from_secs(3);
 const FLUSH: Duration = Duration::from_secs(1);
 
 /// Everything that is set, read before anything is done.
-struct Settings {
+pub(super) struct Settings {
     postgres: pgnotify::Config,
     discovery: Postgres,
     cookie: dist::Cookie,
-    tls: Tls,
+    pub(super) tls: Tls,
     visibility: Visibility,
     global: bool,
     prevent_overlapping_partitions: bool,
-    listen: Option<Listen>,
+    pub(super) listen: Option<Listen>,
     advertise_port: Option<Port>,
-    epmd: dist::Epmd,
-    peer_port: Option<Port>,
-    allowed: Vec<NamePattern>,
+    pub(super) epmd: dist::Epmd,
+    pub(super) peer_port: Option<Port>,
+    pub(super) allowed: Vec<NamePattern>,
     private_only: bool,
     dial_rate: Option<u32>,
     max_handshakes: Option<u32>,
@@ -182,7 +182,7 @@ async fn reload(node: &Node) {
 }
 
 impl Settings {
-    fn read(layers: &Layers) -> Result<Self, Failure> {
+    pub(super) fn read(layers: &Layers) -> Result<Self, Failure> {
         let format: Option<Format> = layers.parse(&Key::EVENTS, str::parse)?;
         let visible = layers.parse(&Key::VISIBLE, config::boolean)?.unwrap_or(false);
         let global = layers.parse(&Key::GLOBAL, config::boolean)?.unwrap_or(true);

@@ -9,7 +9,7 @@ use super::{
     exit::Failure,
 };
 
-/// Starts logging as the settings say: as text, and `level` and what is worse, unless they say otherwise.
+/// Starts logging as the settings say: as text, and `level` and what is worse (`off`: nothing), unless they say otherwise.
 pub(crate) fn start(layers: &Layers, level: &str) -> Result<(), Failure> {
     let filter = match layers.get(&Key::LOG_LEVEL)? {
         None => None,
@@ -20,10 +20,11 @@ pub(crate) fn start(layers: &Layers, level: &str) -> Result<(), Failure> {
         Some(level) => Some(EnvFilter::try_new(&level.text).map_err(|error| level.invalid(error))?),
     };
     // pgnotify says at info what beamjoin says itself.
+    let default = if level == "off" { level.to_owned() } else { format!("{level},pgnotify=warn") };
     let format: Option<Format> = layers.parse(&Key::LOG_FORMAT, str::parse)?;
     let colour = stderr().is_terminal() && layers.variable("NO_COLOR").is_none();
     let logs = tracing_subscriber::fmt()
-        .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(format!("{level},pgnotify=warn"))))
+        .with_env_filter(filter.unwrap_or_else(|| EnvFilter::new(default)))
         .with_writer(stderr)
         .with_ansi(colour)
         // It would print to a stderr that is closed, and panic.

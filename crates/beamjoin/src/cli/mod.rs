@@ -3,6 +3,7 @@
 mod admin;
 mod args;
 mod config;
+mod doctor;
 mod exit;
 mod join;
 mod log;
@@ -52,6 +53,11 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
             let layers = layers(log, args.given(), Some(&args.file))?;
             log::start(&layers, "info")?;
             one_thread()?.run(watch::watch(layers))
+        }
+        Command::Doctor(args) => {
+            let layers = layers(log, args.join.given(), Some(&args.join.file))?;
+            log::start(&layers, "off")?;
+            one_thread()?.run(doctor::doctor(layers, *args))
         }
         Command::Names(args) => {
             log::start(&layers(log, vec![], None)?, "warn")?;

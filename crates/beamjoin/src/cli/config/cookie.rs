@@ -1,7 +1,7 @@
 //! The cookie, never from the command line, and the channel.
 
 use beamjoin::ChannelName;
-use dist::{Cookie, CookieError};
+use dist::{Cookie, CookieError, CookieWarning};
 use tracing::warn;
 
 use super::{Key, Layers};
@@ -9,25 +9,32 @@ use crate::cli::exit::Failure;
 
 /// From `--cookie-file`, `BEAMJOIN_COOKIE`, `RELEASE_COOKIE`, `cookie_file` in the file, or else `~/.erlang.cookie`.
 pub(crate) fn cookie(layers: &Layers) -> Result<Cookie, Failure> {
+    let (cookie, warning) = cookie_and_warning(layers)?;
+    if let Some(warning) = warning {
+        warn!("{warning}");
+    }
+    Ok(cookie)
+}
+
+/// As [`cookie`], for a caller that tells the warning itself.
+pub(crate) fn cookie_and_warning(
+    layers: &Layers,
+) -> Result<(Cookie, Option<CookieWarning>), Failure> {
     // A value in the environment comes before the file's cookie_file, and not before the flag.
     let file = layers.get(&Key::COOKIE_FILE)?;
     if !file.as_ref().is_some_and(|setting| setting.source.is_flag()) {
         for name in ["BEAMJOIN_COOKIE", "RELEASE_COOKIE"] {
             if let Some(value) = layers.variable_text(name)? {
-                return Cookie::new(&value)
-                    .map_err(|error| Failure::config(format!("invalid {name}: {error}")));
+                let cookie = Cookie::new(&value)
+                    .map_err(|error| Failure::config(format!("invalid {name}: {error}")))?;
+                return Ok((cookie, None));
             }
         }
     }
-    let read = match &file {
+    match &file {
         Some(setting) => Cookie::from_file(&setting.text).map_err(|error| setting.invalid(error)),
         None => Cookie::from_home().map_err(none_at_all),
-    };
-    let (cookie, warning) = read?;
-    if let Some(warning) = warning {
-        warn!("{warning}");
     }
-    Ok(cookie)
 }
 
 fn none_at_all(error: CookieError) -> Failure {

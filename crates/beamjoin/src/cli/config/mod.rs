@@ -10,7 +10,7 @@ mod tls;
 mod value;
 
 pub(crate) use self::{
-    cookie::{channel, cookie},
+    cookie::{channel, cookie, cookie_and_warning},
     key::Key,
     layers::Layers,
     name::node_name,
