@@ -18,11 +18,10 @@ const PROBE_DEADLINE: Duration = Duration::from_secs(20);
 const SUITE: &str = "bookworm";
 
 /// The variables of docker-compose.yml that choose images, with the defaults written there.
-const OFFICIAL: &[(&str, &str)] = &[
-    ("POSTGRES_IMAGE", "postgres:17-alpine"),
-    ("ELIXIR_IMAGE", "elixir:1.18-otp-27-slim"),
-    ("RUST_IMAGE", "rust:1-slim-bookworm"),
-];
+const OFFICIAL: &[(&str, &str)] =
+    &[("POSTGRES_IMAGE", "postgres:17-alpine"), ("ELIXIR_IMAGE", "elixir:1.18-otp-27-slim"), RUST];
+
+const RUST: (&str, &str) = ("RUST_IMAGE", "rust:1-slim-bookworm");
 
 /// What to put in the environment of docker-compose.
 pub(crate) type Choice = Vec<(&'static str, String)>;
@@ -55,10 +54,9 @@ pub(crate) fn choose() -> Result<Choice> {
     if named.len() == OFFICIAL.len() || OFFICIAL.iter().all(|(_, image)| is_here(image)) {
         return Ok(named);
     }
-    if host::succeeds_within(PROBE_DEADLINE, Command::new("docker").args(["pull", "hello-world"])) {
+    if can_pull() {
         return Ok(named);
     }
-    say("no image can be pulled: building on stand-ins for the official images");
     let mut choice = stand_ins()?;
     for (variable, image) in &mut choice {
         if let Some((_, wanted)) = named.iter().find(|(name, _)| name == variable) {
@@ -66,6 +64,26 @@ pub(crate) fn choose() -> Result<Choice> {
         }
     }
     Ok(choice)
+}
+
+/// Which image to build Rust on, by the same rules; `None` is the official one.
+pub(crate) fn for_rust() -> Result<Option<String>> {
+    if let Ok(named) = std::env::var(RUST.0) {
+        return Ok(Some(named));
+    }
+    if is_here(RUST.1) || can_pull() {
+        return Ok(None);
+    }
+    rust(&debian()?).map(Some)
+}
+
+fn can_pull() -> bool {
+    let mut pull = Command::new("docker");
+    let can = host::succeeds_within(PROBE_DEADLINE, pull.args(["pull", "hello-world"]));
+    if !can {
+        say("no image can be pulled: building on stand-ins for the official images");
+    }
+    can
 }
 
 fn stand_ins() -> Result<Choice> {

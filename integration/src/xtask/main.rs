@@ -7,6 +7,7 @@ mod compose_tests;
 mod demo;
 mod demo_pubsub;
 mod host;
+mod image;
 mod images;
 mod test;
 mod vectors;
@@ -54,6 +55,12 @@ enum Task {
         /// Only the groups whose name contains this, and keep nothing
         filter: Option<String>,
     },
+    /// Build the image of the command alone, check it and print its size
+    Image {
+        /// What to call it
+        #[arg(long, default_value = "beamjoin/beamjoin")]
+        tag: String,
+    },
     /// Make the images that the compose file builds on where no registry can be reached
     Images {
         /// Make them even if a registry can be reached
@@ -71,6 +78,7 @@ fn main() -> ExitCode {
         Task::Test { compose: true, filter } => compose_tests::run(filter.as_deref()),
         Task::Test { compose: false, filter } => test::run(filter.as_deref()),
         Task::Bench { json, filter } => bench::run(json, filter.as_deref()),
+        Task::Image { tag } => image::make(&tag),
         Task::Images { stand_in } => images::make(stand_in),
         Task::Vectors => vectors::run(),
     };
