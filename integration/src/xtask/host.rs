@@ -15,7 +15,7 @@ pub(crate) struct Tool {
     pub(crate) package: &'static str,
 }
 
-/// What the tests against real servers need.
+/// What the tests need: real servers, and who reads our manual pages.
 pub(crate) const SERVERS: &[Tool] = &[
     Tool { program: "erl", package: "erlang-nox" },
     Tool { program: "epmd", package: "erlang-base" },
@@ -25,6 +25,7 @@ pub(crate) const SERVERS: &[Tool] = &[
     Tool { program: "pgbouncer", package: "pgbouncer" },
     Tool { program: "chromium", package: "chromium" },
     Tool { program: "chromedriver", package: "chromium-driver" },
+    Tool { program: "man", package: "man-db" },
 ];
 
 /// The root of the repository.

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap_complete::Shell;
 
 use super::{
     config::Key,
@@ -53,6 +54,16 @@ pub(crate) enum Command {
     Pubsub {
         #[command(subcommand)]
         command: PubSubCommand,
+    },
+    /// Print what makes a shell complete beamjoin's commands and options
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
+    /// Print the manual page of beamjoin, or of one of its commands, in roff
+    Man {
+        /// The command, such as join, or pubsub tail
+        command: Vec<String>,
     },
 }
 

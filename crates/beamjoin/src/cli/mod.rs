@@ -7,6 +7,7 @@ mod doctor;
 mod exit;
 mod join;
 mod log;
+mod manual;
 mod names;
 mod output;
 mod ping;
@@ -54,6 +55,8 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
             log::start(&layers, "info")?;
             one_thread()?.run(watch::watch(layers))
         }
+        Command::Completions { shell } => manual::completions(shell),
+        Command::Man { command } => manual::page(&command),
         Command::Doctor(args) => {
             let layers = layers(log, args.join.given(), Some(&args.join.file))?;
             log::start(&layers, "off")?;
