@@ -81,3 +81,8 @@ pub use service::{
 pub use tls::{TlsConfig, TlsConfigError, TlsFailure};
 
 pub use etf;
+
+/// The example of the README compiles.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+mod readme {}

@@ -59,3 +59,8 @@ pub use crate::serde::{
 pub use crate::serde::{date, date_time, naive_date_time, time};
 pub use crate::term::{ImproperList, Term};
 pub use crate::view::{Elements, MapView, View, ViewKind};
+
+/// The examples of the README work.
+#[cfg(all(doctest, feature = "serde"))]
+#[doc = include_str!("../README.md")]
+mod readme {}
