@@ -72,7 +72,10 @@ pub(super) fn port(listen: &Listen) -> Outcome {
         Listen::Off => Ok(()),
     };
     match tried {
-        Ok(()) => Outcome::ok(format!("{listen} can be listened on")),
+        Ok(()) => Outcome::ok(match listen {
+            Listen::Addr(addr) if addr.port() == 0 => format!("any free port of {}", addr.ip()),
+            listen => format!("{listen} can be listened on"),
+        }),
         Err(error) => Outcome::failed(
             UNAVAILABLE,
             format!("{listen} cannot be listened on: {error}"),
