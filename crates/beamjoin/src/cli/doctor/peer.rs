@@ -8,7 +8,7 @@ use std::{
 use dist::{
     ConnectError, Cookie, Flags, Node, NodeName,
     epmd::{self, LookupError},
-    handshake::HandshakeError,
+    handshake::{HandshakeError, Step},
 };
 use etf::Term;
 
@@ -22,8 +22,11 @@ use crate::cli::{
 /// How long a node may take to answer and to be left.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// The checks of a node, in the order of a connection: what a transport does (TLS) belongs between tcp and handshake.
-const STEPS: [&str; 7] = ["host", "epmd", "tcp", "handshake", "flags", "cookie", "ticks"];
+/// The checks of a node, in the order of a connection.
+const STEPS: [&str; 8] = ["host", "epmd", "tcp", TLS, "handshake", "flags", "cookie", "ticks"];
+
+/// The one that is made only where TLS is spoken.
+const TLS: &str = "tls";
 
 /// How nodes are reached.
 #[derive(Debug, Clone)]
@@ -48,7 +51,7 @@ pub(super) struct Visit {
 
 /// Connects as a hidden node, under a name that the node gives where it can, asks for its tick time, and leaves.
 pub(super) async fn visit(peer: NodeName, way: Way) -> Visit {
-    let mut steps = Steps { peer, checks: Vec::new() };
+    let mut steps = Steps { peer, tls: way.tls.is_on(), checks: Vec::new() };
     let (mut address, mut tick_time) = (None, None);
     // An error has been noted by then; the checks after it are not made.
     let reached = async {
@@ -65,10 +68,16 @@ pub(super) async fn visit(peer: NodeName, way: Way) -> Visit {
 /// The checks of one node so far.
 struct Steps {
     peer: NodeName,
+    tls: bool,
     checks: Vec<Check>,
 }
 
 impl Steps {
+    fn all(&self) -> impl Iterator<Item = &'static str> + use<> {
+        let tls = self.tls;
+        STEPS.into_iter().filter(move |name| tls || *name != TLS)
+    }
+
     fn add(&mut self, name: &'static str, outcome: Outcome) {
         self.checks.push(Check { name, node: Some(self.peer.clone()), outcome });
     }
@@ -76,7 +85,7 @@ impl Steps {
     /// Those after the last one are not checked because of it.
     fn finish(mut self) -> Vec<Check> {
         let because = self.checks.last().map_or("heard", |check| check.name);
-        for name in STEPS.into_iter().skip(self.checks.len()) {
+        for name in self.all().skip(self.checks.len()) {
             self.add(name, Outcome::NotChecked { because });
         }
         self.checks
@@ -177,11 +186,14 @@ async fn connect(steps: &mut Steps, way: &Way, port: u16) -> Option<Node> {
 fn passed(steps: &mut Steps, port: u16, step: &str) {
     let details = [
         ("tcp", format!("port {port} takes connections")),
+        (TLS, "each takes the other's certificate".to_owned()),
         ("handshake", "it speaks the distribution protocol".to_owned()),
         ("flags", "all that must be is there".to_owned()),
     ];
     for (name, detail) in details.into_iter().take_while(|(name, _)| *name != step) {
-        steps.add(name, Outcome::ok(detail));
+        if name != TLS || steps.tls {
+            steps.add(name, Outcome::ok(detail));
+        }
     }
 }
 
@@ -214,6 +226,28 @@ fn handshake(peer: &NodeName, error: &HandshakeError) -> (&'static str, u8, Stri
         HandshakeError::MissingFlags(_) => {
             ("flags", HANDSHAKE, "update that node: OTP 23 and later have them all".to_owned())
         }
+        #[cfg(feature = "tls")]
+        HandshakeError::Tls(_) => (
+            TLS,
+            HANDSHAKE,
+            format!(
+                "--tls-ca must have signed the certificate of {peer}, for its host, and that node must trust who signed ours"
+            ),
+        ),
+        HandshakeError::PeerSpeaksNoTls => (
+            TLS,
+            HANDSHAKE,
+            "start it with -proto_dist inet_tls, or leave out --tls-cert, --tls-key and --tls-ca"
+                .to_owned(),
+        ),
+        HandshakeError::PeerSpeaksTls => {
+            ("handshake", HANDSHAKE, "give --tls-cert, --tls-key and --tls-ca".to_owned())
+        }
+        HandshakeError::Timeout { step: Step::Tls, .. }
+        | HandshakeError::Closed { step: Step::Tls, .. }
+        | HandshakeError::Io { step: Step::Tls, .. } => {
+            (TLS, HANDSHAKE, "does it speak TLS (-proto_dist inet_tls)?".to_owned())
+        }
         HandshakeError::Timeout { .. } => {
             ("handshake", TIMED_OUT, "does the node hang, or is it another program?".to_owned())
         }
@@ -226,12 +260,7 @@ fn handshake(peer: &NodeName, error: &HandshakeError) -> (&'static str, u8, Stri
             "the port belongs to another node now: restart the one that was dialled, or its EPMD"
                 .to_owned(),
         ),
-        _ => (
-            "handshake",
-            HANDSHAKE,
-            "is it a node? one that speaks TLS (-proto_dist inet_tls) closes on plain connections"
-                .to_owned(),
-        ),
+        _ => ("handshake", HANDSHAKE, "is it a node?".to_owned()),
     }
 }
 
@@ -260,11 +289,12 @@ mod tests {
 
     #[test]
     fn what_comes_after_a_failure_is_not_checked() {
-        let mut steps = Steps { peer: "a@b".parse().unwrap(), checks: Vec::new() };
+        let mut steps = Steps { peer: "a@b".parse().unwrap(), tls: false, checks: Vec::new() };
         steps.add("host", Outcome::ok("it resolves"));
         steps.add("epmd", Outcome::failed(UNAVAILABLE, "no", "do"));
         let checks = steps.finish();
-        assert_eq!(checks.iter().map(|check| check.name).collect::<Vec<_>>(), STEPS);
+        let names: Vec<_> = checks.iter().map(|check| check.name).collect();
+        assert_eq!(names, STEPS.into_iter().filter(|name| *name != TLS).collect::<Vec<_>>());
         let skipped =
             |check: &Check| matches!(check.outcome, Outcome::NotChecked { because: "epmd" });
         assert_eq!(checks.iter().filter(|check| skipped(check)).count(), 5);
