@@ -1,6 +1,6 @@
 //! `beamjoin join`
 
-use std::{process::ExitCode, time::Duration};
+use std::{net::SocketAddr, process::ExitCode, time::Duration};
 
 use beamjoin::{Cluster, ClusterEvent, DiscoveryEvent, Limits, NamePattern, Postgres};
 use dist::{
