@@ -53,13 +53,17 @@ pub(super) async fn handle<S: GenServer>(
     request: Term,
 ) -> Result<Next, Exit> {
     let shared = server.process.parts().0.clone();
+    let (reply, exit) = answer(server, request, takes_tagged_state(&from));
     let caller = Caller::new(from, server.process.pid().clone(), shared);
-    let (reply, exit) = answer(server, request);
     caller.reply(reply).await?;
     Ok(exit.map_or(Next::Receive, Next::Stop))
 }
 
-fn answer<S: GenServer>(server: &mut Server<S>, request: Term) -> (Term, Option<Exit>) {
+fn answer<S: GenServer>(
+    server: &mut Server<S>,
+    request: Term,
+    tagged: bool,
+) -> (Term, Option<Exit>) {
     let reply = match &request {
         Term::Atom(request) if *request == "suspend" => {
             server.sys.suspended = true;
@@ -70,6 +74,7 @@ fn answer<S: GenServer>(server: &mut Server<S>, request: Term) -> (Term, Option<
             term!(ok)
         }
         Term::Atom(request) if *request == "get_state" => match server.state.state() {
+            Some(state) if tagged => term!({ok, (state)}),
             Some(state) => state,
             None => refused(term!({gen_server, system_get_state})),
         },
@@ -88,6 +93,13 @@ fn answer<S: GenServer>(server: &mut Server<S>, request: Term) -> (Term, Option<
         _ => unknown(&request),
     };
     (reply, None)
+}
+
+/// Whether the caller's `sys` takes `{ok, State}` for the state. That of OTP 26.1 and later takes nothing else, an earlier one
+/// takes all but an error for the state itself. Neither says which it is, but the references of newer calls have five words
+/// (seen with 27 and 29), the older ones three (23 and 25).
+fn takes_tagged_state(from: &GenFrom) -> bool {
+    from.alias().is_some_and(|alias| alias.words().len() > 3)
 }
 
 /// There is no BEAM here that could run a function, and a state may have no term.
@@ -343,6 +355,8 @@ fn int(n: usize) -> Term {
 
 #[cfg(test)]
 mod tests {
+    use etf::{Pid, Reference};
+
     use super::*;
 
     #[test]
@@ -366,6 +380,20 @@ mod tests {
         assert_eq!(sys.debug(&term!({log, get})), term!({ok, [{in, 3}]}));
         assert_eq!(sys.debug(&term!({log, false})), term!(ok));
         assert!(!sys.is_watching());
+    }
+
+    #[test]
+    fn a_caller_with_longer_references_takes_a_tagged_state() {
+        let node = Atom::from_static("iex@127.0.0.1");
+        let pid = Pid { node: node.clone(), id: 1, serial: 0, creation: 7 };
+        for (words, tagged) in [(&[1, 2, 3][..], false), (&[1, 2, 3, 4, 5], true)] {
+            let reference = Reference::new(node.clone(), 7, words).unwrap();
+            let tag = Term::list_with_tail(vec![term!(alias)], Term::Reference(reference));
+            let from = GenFrom { pid: pid.clone(), tag };
+            assert_eq!(takes_tagged_state(&from), tagged);
+        }
+        let plain = Term::Reference(Reference::new(node, 7, &[1, 2, 3]).unwrap());
+        assert!(!takes_tagged_state(&GenFrom { pid, tag: plain }));
     }
 
     #[test]
