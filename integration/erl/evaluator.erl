@@ -1,5 +1,5 @@
 %% Runs inside a BEAM node that the harness starts: `erl -eval`, so it is a sequence of expressions, not a module.
-%% Reads requests from the harness over loopback TCP and answers them; ends the node when the harness goes away.
+%% Reads requests from the harness over TCP (loopback, unless BEAM_HARNESS_HOST says otherwise) and answers them; ends the node when the harness goes away.
 %%
 %%   harness -> node   <<Id:64, Session:32, Language:8, Code/binary>>     each in {packet, 4}
 %%   node -> harness   <<Id:64, Status:8, Text/binary>>                   status 0 is a value, 1 an exception
@@ -73,7 +73,8 @@ end,
 spawn(fun() ->
     Port = list_to_integer(os:getenv("BEAM_HARNESS_PORT")),
     Token = list_to_binary(os:getenv("BEAM_HARNESS_TOKEN")),
-    {ok, Socket} = gen_tcp:connect({127,0,0,1}, Port, [binary, {packet, 4}, {active, false}, {nodelay, true}]),
+    Host = os:getenv("BEAM_HARNESS_HOST", "127.0.0.1"),
+    {ok, Socket} = gen_tcp:connect(Host, Port, [binary, {packet, 4}, {active, false}, {nodelay, true}]),
     %% Not before the rest of the boot: a node answers only once it is wholly up.
     case os:getenv("BEAM_HARNESS_ELIXIR") of
         false -> ok;

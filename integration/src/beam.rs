@@ -26,6 +26,9 @@ const EVAL_DEADLINE: Duration = Duration::from_secs(60);
 /// How long an orderly stop may take.
 const STOP_DEADLINE: Duration = Duration::from_secs(20);
 
+/// For `erl -eval`: answers the harness.
+pub(crate) const EVALUATOR: &str = include_str!("../erl/evaluator.erl");
+
 const ERLANG: u8 = 0;
 const ELIXIR: u8 = 1;
 
@@ -124,9 +127,22 @@ impl Beam {
         command
             .env("BEAM_HARNESS_PORT", listener.local_addr()?.port().to_string())
             .env("BEAM_HARNESS_TOKEN", &token);
-        let mut child = command.spawn().context(
+        let child = command.spawn().context(
             "erl could not be started: the tests need Erlang/OTP (`cargo xtask test` installs it)",
         )?;
+        Self::attach(options, child, &listener, &token).await
+    }
+
+    /// Waits until a node answers that runs [`EVALUATOR`], has `token` and was told to report at `listener`.
+    ///
+    /// # Errors
+    /// As [`Beam::start`].
+    pub(crate) async fn attach(
+        options: BeamOptions,
+        mut child: Child,
+        listener: &TcpListener,
+        token: &str,
+    ) -> Result<Self> {
         let output = Output::new();
         output.follow(child.stdout.take().context("no stdout")?);
         output.follow(child.stderr.take().context("no stderr")?);
@@ -135,7 +151,7 @@ impl Beam {
 
         let name = options.name.clone();
         let socket = tokio::select! {
-            socket = timeout(START_DEADLINE, greet(&listener, token.as_bytes())) => socket
+            socket = timeout(START_DEADLINE, greet(listener, token.as_bytes())) => socket
                 .map_err(|_| anyhow!("it did not answer within {START_DEADLINE:?}"))
                 .and_then(|socket| socket),
             status = child.wait() => Err(anyhow!("it ended: {}", status?)),
@@ -436,11 +452,11 @@ async fn command(options: &BeamOptions) -> Result<Command> {
         command.args(["-kernel", "net_ticktime", &seconds.to_string()]);
     }
     if options.elixir {
-        command.arg("-pa").args(elixir_paths().await?);
+        command.arg("-pa").args(&elixir().await?.paths);
         command.env("BEAM_HARNESS_ELIXIR", "1");
     }
     command.args(&options.args);
-    command.args(["-eval", include_str!("../erl/evaluator.erl")]);
+    command.args(["-eval", EVALUATOR]);
     command
         .env("ERL_EPMD_PORT", options.epmd_port.to_string())
         // A crash dump in the middle of the sources helps nobody.
@@ -456,17 +472,30 @@ async fn command(options: &BeamOptions) -> Result<Command> {
     Ok(command)
 }
 
-/// Where Elixir's applications are, as `elixir` itself says. Asked once.
-async fn elixir_paths() -> Result<&'static [String]> {
-    static PATHS: OnceCell<Vec<String>> = OnceCell::const_new();
-    let paths = PATHS.get_or_try_init(async || {
-        let program = "for app <- [:elixir, :logger, :eex, :mix], do: IO.puts([:code.lib_dir(app), \"/ebin\"])";
+/// The Elixir that is installed.
+#[derive(Debug)]
+pub(crate) struct Elixir {
+    /// Its version and that of the OTP below it: code compiled by one may not load into another.
+    pub(crate) version: String,
+    /// Where its applications are.
+    paths: Vec<String>,
+}
+
+/// What `elixir` says of itself. Asked once.
+pub(crate) async fn elixir() -> Result<&'static Elixir> {
+    static ELIXIR: OnceCell<Elixir> = OnceCell::const_new();
+    let elixir = ELIXIR.get_or_try_init(async || {
+        let program = "IO.puts([System.version(), ?-, System.otp_release()]); \
+                       for app <- [:elixir, :logger, :eex, :mix], do: IO.puts([:code.lib_dir(app), \"/ebin\"])";
         let output = Command::new("elixir").args(["-e", program]).kill_on_drop(true).output();
         let output = timeout(START_DEADLINE, output).await.context("elixir did not answer")?.context(
             "elixir could not be started: the tests need it (`cargo xtask test` installs it)",
         )?;
         ensure!(output.status.success(), "elixir: {}", String::from_utf8_lossy(&output.stderr));
-        Ok(String::from_utf8(output.stdout)?.lines().map(ToOwned::to_owned).collect())
+        let said = String::from_utf8(output.stdout)?;
+        let mut lines = said.lines().map(ToOwned::to_owned);
+        let version = lines.next().context("elixir said nothing")?;
+        Ok::<_, anyhow::Error>(Elixir { version, paths: lines.collect() })
     });
-    Ok(paths.await?)
+    elixir.await
 }

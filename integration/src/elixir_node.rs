@@ -11,7 +11,7 @@ use tokio::process::Command;
 use tokio::time::timeout;
 
 use crate::Postgres;
-use crate::beam::{Beam, BeamOptions};
+use crate::beam::{self, Beam, BeamOptions};
 
 const COMPILE_DEADLINE: Duration = Duration::from_secs(60);
 
@@ -119,7 +119,7 @@ pub async fn with_member_code(node: BeamOptions) -> Result<BeamOptions> {
     Ok(node.elixir().args(["-pa", path]))
 }
 
-/// The folder with the compiled member, in the target directory and named after its sources.
+/// The folder with the compiled member, among the temporary files and named after its sources and what compiled them.
 async fn compiled() -> Result<PathBuf> {
     let library = Path::new(env!("CARGO_MANIFEST_DIR")).join("elixir/lib");
     let mut sources = vec![library.join("member.ex")];
@@ -128,17 +128,18 @@ async fn compiled() -> Result<PathBuf> {
     }
     sources.sort();
     let mut hasher = DefaultHasher::new();
+    beam::elixir().await?.version.hash(&mut hasher);
     for source in &sources {
         std::fs::read(source)?.hash(&mut hasher);
     }
-    let test = std::env::current_exe()?;
-    let profile = test.parent().and_then(Path::parent).context("no target directory")?;
-    let folder = profile.join(format!("elixir-member-{:016x}", hasher.finish()));
+    let uid = rustix::process::geteuid().as_raw();
+    let temporary = std::env::temp_dir();
+    let folder = temporary.join(format!("integration-member-{:016x}-{uid}", hasher.finish()));
     if folder.is_dir() {
         return Ok(folder);
     }
     // Tests in other processes may be at it too: each compiles aside, and the first to rename wins.
-    let aside = tempfile::tempdir_in(profile)?;
+    let aside = tempfile::tempdir_in(&temporary)?;
     let mut compile = Command::new("elixirc");
     compile.arg("-o").arg(aside.path()).args(&sources).kill_on_drop(true);
     let output =

@@ -266,7 +266,7 @@ impl Postgres {
         self.write("pg_hba.conf", &hba)?;
         let mut settings = String::from(
             "fsync = off\nfull_page_writes = off\nsynchronous_commit = off\nautovacuum = off\n\
-             shared_buffers = 8MB\nmax_connections = 60\nmax_wal_senders = 4\nwal_level = replica\n\
+             password_encryption = 'scram-sha-256'\nshared_buffers = 8MB\nmax_connections = 60\nmax_wal_senders = 4\nwal_level = replica\n\
              listen_addresses = '127.0.0.1'\nlogging_collector = off\nlog_line_prefix = '%m [%p] '\n",
         );
         if let Some(tls) = &self.options.tls {

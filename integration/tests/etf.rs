@@ -30,9 +30,16 @@ fn otp_reads_prints_orders_and_writes_our_terms_as_we_do() -> Result<()> {
             line.split('\t').collect::<Vec<_>>().try_into().ok().context("three fields")?;
         let written = from_hex(written)?;
         let theirs = decode(&written, &Limits::default())?;
+        if &theirs != term && anywhere(term, &|part| matches!(part, Term::Fun(_))) {
+            // OTP 27 and later do not write all that they read of a fun whose module is not loaded.
+            assert_eq!(theirs.to_string(), term.to_string(), "number {at}");
+            continue;
+        }
         assert_eq!(&theirs, term, "number {at}");
-        if !anywhere(term, &|part| matches!(part, Term::Map(map) if map.len() > 1)) {
-            // OTP writes maps in an order of its own.
+        if !anywhere(term, &|part| {
+            matches!(part, Term::Map(map) if map.len() > 1) || matches!(part, Term::Port(_))
+        }) {
+            // OTP writes maps in an order of its own, and ports in the shorter of two ways or always in the longer.
             assert_eq!(written, encode(term)?.into_bytes(), "number {at}: {term}");
         }
         if !anywhere(term, &|part| {
@@ -73,7 +80,9 @@ fn elixir_prints_our_terms_as_we_do() -> Result<()> {
     // What differs from 1.15 on (charlists), what is never printed alike (identifiers), what the peer orders in its own way, and
     // what depends on the code that is loaded.
     terms.retain(|term| {
-        !term.elixir().to_string().contains("~c\"")
+        let text = term.elixir().to_string();
+        !text.contains("~c\"")
+            && !text.contains(is_unseen)
             && !anywhere(term, &|part| {
                 is_identifier(part)
                     || matches!(part, Term::Map(map) if map.len() > 1)
@@ -88,6 +97,13 @@ fn elixir_prints_our_terms_as_we_do() -> Result<()> {
         assert_alike(at, &term.elixir().to_string(), line);
     }
     Ok(())
+}
+
+/// What shows nothing, or changes the direction of writing: some versions of Elixir print it, others escape it.
+fn is_unseen(c: char) -> bool {
+    let format = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    format || (c > '~' && c.is_whitespace())
 }
 
 fn is_latin1(text: &str) -> bool {

@@ -153,8 +153,10 @@ async fn there_is_no_input_and_nobody_hangs() -> Result<()> {
         ("io:printable_range()", "latin1"),
     ] {
         let (value, _) = printing.erlang(&format!("{code}.")).await?;
-        let value = value.context(code)?;
-        assert_eq!(value.as_tuple().context("a value")?[1].to_string(), expected, "{code}");
+        let value = value.context(code)?.as_tuple().context("a value")?[1].to_string();
+        // A newer OTP first asks that a password is not shown.
+        let refused = code == "io:get_password()" && value == "{error,enotsup}";
+        assert!(refused || value == expected, "{code}: {value}");
     }
     Ok(())
 }
