@@ -10,6 +10,7 @@ pub mod eventually;
 pub mod example;
 pub mod fake_epmd;
 pub mod joined;
+pub mod lab;
 pub mod names;
 mod output;
 pub mod pgbouncer;

@@ -150,6 +150,20 @@ pub(crate) fn read(command: &mut Command) -> Result<String> {
     Ok(stdout.into_owned())
 }
 
+/// Runs a command and returns its stdout; its stderr goes where ours goes.
+///
+/// # Errors
+/// When it cannot be started or fails.
+pub(crate) fn read_stdout(command: &mut Command) -> Result<String> {
+    let output = command
+        .stdin(Stdio::null())
+        .stderr(Stdio::inherit())
+        .output()
+        .with_context(|| format!("{} could not be started", shown(command)))?;
+    ensure!(output.status.success(), "{} failed: {}", shown(command), output.status);
+    Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
 /// Whether a command succeeds, silently, within `deadline`.
 pub(crate) fn succeeds_within(deadline: Duration, command: &mut Command) -> bool {
     let spawned = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn();

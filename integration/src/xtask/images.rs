@@ -14,12 +14,15 @@ use crate::host::{self, Tool, say};
 
 /// How long a registry may take to hand out the smallest image.
 const PROBE_DEADLINE: Duration = Duration::from_secs(20);
-/// The Debian release that the stand-ins are made of.
+/// The Debian release that the stand-ins of docker-compose.yml's images are made of.
 const SUITE: &str = "bookworm";
+/// Where debootstrap keeps what it knows of each release, and the one to take for a release that is newer than it.
+const SCRIPTS: &str = "/usr/share/debootstrap/scripts";
+const NEWEST: &str = "sid";
 
 /// The variables of docker-compose.yml that choose images, with the defaults written there.
-const OFFICIAL: &[(&str, &str)] =
-    &[("POSTGRES_IMAGE", "postgres:17-alpine"), ("ELIXIR_IMAGE", "elixir:1.18-otp-27-slim"), RUST];
+const OFFICIAL: [(&str, &str); 3] =
+    [("POSTGRES_IMAGE", "postgres:17-alpine"), ("ELIXIR_IMAGE", "elixir:1.18-otp-27-slim"), RUST];
 
 const RUST: (&str, &str) = ("RUST_IMAGE", "rust:1-slim-bookworm");
 
@@ -36,6 +39,24 @@ pub(crate) fn make(stand_in: bool) -> Result<()> {
     Ok(())
 }
 
+/// The images of the compose file's services that run servers.
+#[derive(Debug)]
+pub(crate) struct Images {
+    pub(crate) postgres: String,
+    pub(crate) elixir: String,
+}
+
+/// As [`choose`], for these two, with the official names where nothing else was chosen.
+pub(crate) fn choose_servers() -> Result<Images> {
+    let [postgres, elixir, _] = OFFICIAL;
+    let choice = choose_of(&[postgres, elixir])?;
+    let image = |(wanted, official): (&str, &str)| {
+        let chosen = choice.iter().find(|(name, _)| *name == wanted);
+        chosen.map_or_else(|| official.to_owned(), |(_, image)| image.clone())
+    };
+    Ok(Images { postgres: image(postgres), elixir: image(elixir) })
+}
+
 /// Fails with what to do when there is no Docker to talk to.
 pub(crate) fn ensure_docker() -> Result<()> {
     ensure!(host::find("docker").is_some(), "docker is missing: install Docker Engine");
@@ -47,20 +68,22 @@ pub(crate) fn ensure_docker() -> Result<()> {
 /// Which images to build on: those named in the environment, else the official ones where they are here or can be pulled,
 /// else stand-ins.
 pub(crate) fn choose() -> Result<Choice> {
-    let named: Choice = OFFICIAL
+    choose_of(&OFFICIAL)
+}
+
+fn choose_of(wanted: &[(&'static str, &str)]) -> Result<Choice> {
+    let named: Choice = wanted
         .iter()
         .filter_map(|(variable, _)| Some((*variable, std::env::var(variable).ok()?)))
         .collect();
-    if named.len() == OFFICIAL.len() || OFFICIAL.iter().all(|(_, image)| is_here(image)) {
+    if named.len() == wanted.len() || wanted.iter().all(|(_, image)| is_here(image)) || can_pull() {
         return Ok(named);
     }
-    if can_pull() {
-        return Ok(named);
-    }
-    let mut choice = stand_ins()?;
-    for (variable, image) in &mut choice {
-        if let Some((_, wanted)) = named.iter().find(|(name, _)| name == variable) {
-            image.clone_from(wanted);
+    let debian = debian(SUITE)?;
+    let mut choice = named;
+    for (variable, _) in wanted {
+        if choice.iter().all(|(name, _)| name != variable) {
+            choice.push((variable, stand_in(variable, &debian)?));
         }
     }
     Ok(choice)
@@ -68,15 +91,19 @@ pub(crate) fn choose() -> Result<Choice> {
 
 /// Which image to build Rust on, by the same rules; `None` is the official one.
 pub(crate) fn for_rust() -> Result<Option<String>> {
-    if let Ok(named) = std::env::var(RUST.0) {
-        return Ok(Some(named));
-    }
-    if is_here(RUST.1) || can_pull() {
-        return Ok(None);
-    }
-    rust(&debian()?).map(Some)
+    Ok(choose_of(&[RUST])?.pop().map(|(_, image)| image))
 }
 
+/// An image with every server that the tests need, as that Debian release has them. On Debian's own image where that is here or
+/// can be pulled.
+pub(crate) fn servers(suite: &str) -> Result<String> {
+    ensure_docker()?;
+    let official = format!("debian:{suite}-slim");
+    let base = if is_here(&official) || can_pull() { official } else { debian(suite)? };
+    built("servers", &base)
+}
+
+/// Whether there is a registry to pull from.
 fn can_pull() -> bool {
     let mut pull = Command::new("docker");
     let can = host::succeeds_within(PROBE_DEADLINE, pull.args(["pull", "hello-world"]));
@@ -87,38 +114,55 @@ fn can_pull() -> bool {
 }
 
 fn stand_ins() -> Result<Choice> {
-    let debian = debian()?;
-    Ok(vec![
-        ("POSTGRES_IMAGE", built("postgres", &debian)?),
-        ("ELIXIR_IMAGE", built("elixir", &debian)?),
-        ("RUST_IMAGE", rust(&debian)?),
-    ])
+    let debian = debian(SUITE)?;
+    let stand_in = |(variable, _): (&'static str, _)| Ok((variable, stand_in(variable, &debian)?));
+    OFFICIAL.into_iter().map(stand_in).collect()
+}
+
+fn stand_in(variable: &str, debian: &str) -> Result<String> {
+    match variable {
+        "POSTGRES_IMAGE" => built("postgres", debian),
+        "ELIXIR_IMAGE" => built("elixir", debian),
+        _ => rust(debian),
+    }
 }
 
 /// Debian's base system with this machine's package settings and certificates, so that what it reaches, a container does.
-fn debian() -> Result<String> {
+fn debian(suite: &str) -> Result<String> {
     let settings = apt_settings()?;
-    let mirror = mirror();
+    let mirror = mirror(suite);
     let certificates = std::fs::read("/etc/ssl/certs/ca-certificates.crt").unwrap_or_default();
-    let image = name("debian", &(SUITE, &settings, &mirror, &certificates));
+    let image = name("debian", &(suite, &settings, &mirror, &certificates));
     if is_here(&image) {
         return Ok(image);
     }
     host::provide(&[Tool { program: "debootstrap", package: "debootstrap" }])?;
-    say(format!("making {image} (debootstrap {SUITE})"));
+    say(format!("making {image} (debootstrap {suite})"));
     // On the disk rather than in /tmp, which may be small, or mounted nodev.
     let folder = tempfile::Builder::new().prefix("debian").tempdir_in(scratch()?)?;
     let tree = folder.path().join("tree");
-    let outcome = bootstrap(&tree, mirror.as_deref(), &settings, &certificates)
+    let outcome = bootstrap(suite, &tree, mirror.as_deref(), &settings, &certificates)
         .and_then(|()| import(&tree, &image));
     // Root's files: the temporary folder could not remove them when we are not root.
     host::run(host::root_command("rm")?.arg("-rf").arg(&tree))?;
     outcome.map(|()| image)
 }
 
-fn bootstrap(tree: &Path, mirror: Option<&str>, settings: &str, certificates: &[u8]) -> Result<()> {
+fn bootstrap(
+    suite: &str,
+    tree: &Path,
+    mirror: Option<&str>,
+    settings: &str,
+    certificates: &[u8],
+) -> Result<()> {
     let mut command = host::root_command("debootstrap")?;
-    command.args(["--variant=minbase", "--include=ca-certificates", SUITE]).arg(tree).args(mirror);
+    command.args(["--variant=minbase", "--include=ca-certificates", suite]).arg(tree);
+    let script = Path::new(SCRIPTS).join(suite);
+    // It takes a script only behind a mirror, and knows one itself for the releases that it knows.
+    command.args(mirror);
+    if mirror.is_some() && !script.exists() {
+        command.arg(script.with_file_name(NEWEST));
+    }
     host::run(command.stdout(Stdio::null()))?;
     write_as_root(&tree.join("etc/apt/apt.conf.d/90host"), settings.as_bytes())?;
     if !certificates.is_empty() {
@@ -218,12 +262,21 @@ fn apt_settings() -> Result<String> {
     Ok(settings.map(|line| format!("{line}\n")).collect())
 }
 
-/// The mirror from which this machine takes that release; none when it takes another.
-fn mirror() -> Option<String> {
-    let format = ["--format", "$(RELEASE) $(COMPONENT) $(REPO_URI)", "Created-By: Packages"];
+/// The mirror from which this machine takes that release, else the one from which it takes another of Debian's.
+fn mirror(suite: &str) -> Option<String> {
+    let format =
+        ["--format", "$(RELEASE) $(COMPONENT) $(LABEL) $(REPO_URI)", "Created-By: Packages"];
     let targets = host::read(Command::new("apt-get").arg("indextargets").args(format)).ok()?;
-    let wanted = format!("{SUITE} main ");
-    targets.lines().find_map(|line| line.strip_prefix(&wanted)).map(ToOwned::to_owned)
+    let from = |release: &str| {
+        let of_release = |line: &str| match line.split(' ').collect::<Vec<_>>().as_slice() {
+            [found, "main", "Debian", uri] if release.is_empty() || *found == release => {
+                Some((*uri).to_owned())
+            }
+            _ => None,
+        };
+        targets.lines().find_map(of_release)
+    };
+    from(suite).or_else(|| from(""))
 }
 
 fn folder(stand_in: &str) -> Result<PathBuf> {

@@ -2,6 +2,7 @@
 //! the images and the test vectors. Installs what is missing, and says so.
 
 mod bench;
+mod chaos;
 mod compose;
 mod compose_tests;
 mod demo;
@@ -9,6 +10,7 @@ mod demo_pubsub;
 mod host;
 mod image;
 mod images;
+mod matrix;
 mod test;
 mod vectors;
 
@@ -47,6 +49,24 @@ enum Task {
         /// Only tests whose name contains this
         filter: Option<String>,
     },
+    /// Run the tests in containers with OTP 23, 25, 27 and 29 and Postgres 13, 15, 17 and 18, and write docs/compatibility.md
+    Matrix {
+        /// Only this OTP; the others stay in the table as they were last run
+        #[arg(long, value_name = "RELEASE")]
+        otp: Vec<u32>,
+        /// Only this file of integration/tests; the others stay in the table as they were last run
+        #[arg(long, value_name = "NAME")]
+        program: Vec<String>,
+    },
+    /// Make everything fail that can, in a cluster of containers: links, nodes, Postgres; all must be well again after each fault
+    Chaos {
+        /// How long
+        #[arg(long, default_value_t = 3.0)]
+        minutes: f64,
+        /// The faults of an earlier run, which printed its seed
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Measure against BEAM nodes and other peers, print a table and keep it in docs/benchmarks.md
     Bench {
         /// Print JSON instead, and keep nothing
@@ -79,6 +99,8 @@ fn main() -> ExitCode {
         Task::Test { compose: false, filter } => test::run(filter.as_deref()),
         Task::Bench { json, filter } => bench::run(json, filter.as_deref()),
         Task::Image { tag } => image::make(&tag),
+        Task::Chaos { minutes, seed } => chaos::run(minutes, seed),
+        Task::Matrix { otp, program } => matrix::run(&otp, &program),
         Task::Images { stand_in } => images::make(stand_in),
         Task::Vectors => vectors::run(),
     };
