@@ -150,7 +150,7 @@ async fn take_message(
         Ok(mut control) => {
             tracing::trace!(?control, "read");
             let payload = dispatch::decode_reason(link, &mut control, payload, shared).await?;
-            dispatch::control(link, control, payload, shared)
+            dispatch::control(link, control, payload, shared).await
         }
         Err(ControlError::Unknown(op)) => {
             link.counters.skip();

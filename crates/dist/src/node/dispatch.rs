@@ -1,7 +1,8 @@
 //! What a control message does: one function for each kind.
 //!
-//! Runs in the link's reader, so nothing here waits. Everything that a caller on the other side
-//! waits for is answered, also when what it asks about does not exist.
+//! Runs in the link's reader, so nothing here waits for anybody; what is large is decoded elsewhere
+//! meanwhile. Everything that a caller on the other side waits for is answered, also when what it asks
+//! about does not exist.
 
 use std::sync::Arc;
 
@@ -19,7 +20,7 @@ use crate::work;
 type Taken = Result<(), DownReason>;
 
 /// Takes one control message and what came behind it.
-pub(crate) fn control(
+pub(crate) async fn control(
     link: &Arc<Link>,
     control: Control,
     payload: Option<RawTerm>,
@@ -27,8 +28,8 @@ pub(crate) fn control(
 ) -> Taken {
     let at = Site { link, shared };
     match control {
-        Control::Send { from, to } => at.send(from, &to, message(payload)?)?,
-        Control::RegSend { from, to } => at.reg_send(from, &to, message(payload)?)?,
+        Control::Send { from, to } => at.send(from, &to, message(payload)?).await?,
+        Control::RegSend { from, to } => at.reg_send(from, &to, message(payload)?).await?,
         Control::AliasSend { from, alias } => at.alias_send(from, &alias, message(payload)?),
         Control::Link { from, to } => at.link(from, to)?,
         Control::Unlink { from, to } => at.unlink(&from, &to),
@@ -86,11 +87,11 @@ struct Site<'a> {
 }
 
 impl Site<'_> {
-    fn send(&self, from: Option<Pid>, to: &Pid, body: RawTerm) -> Taken {
+    async fn send(&self, from: Option<Pid>, to: &Pid, body: RawTerm) -> Taken {
         if let Some(process) = self.shared.processes.by_pid(to) {
             self.shared.deliver(&process, self.envelope(from, body));
         } else if *to == self.shared.self_pid {
-            return self.reply(&body);
+            return self.reply(body).await;
         } else {
             self.skip("a message to a process that is not");
         }
@@ -99,8 +100,8 @@ impl Site<'_> {
 
     /// A message to the node itself: the reply to a call, from a peer that does not know aliases,
     /// or something to print, from a process that has us for its group leader.
-    fn reply(&self, body: &RawTerm) -> Taken {
-        let Some(message) = self.decode(body)? else { return Ok(()) };
+    async fn reply(&self, body: RawTerm) -> Taken {
+        let Some(message) = self.decode(body).await? else { return Ok(()) };
         let message = match IoRequest::parse(message) {
             Ok(request) => {
                 service::answer_for_node(self.shared, request);
@@ -121,11 +122,11 @@ impl Site<'_> {
         }
     }
 
-    fn reg_send(&self, from: Pid, to: &etf::Atom, body: RawTerm) -> Taken {
+    async fn reg_send(&self, from: Pid, to: &etf::Atom, body: RawTerm) -> Taken {
         if let Some(process) = self.shared.processes.by_name(to) {
             self.shared.deliver(&process, self.envelope(Some(from), body));
         } else if service::is_served(to.as_str()) {
-            if let Some(message) = self.decode(&body)? {
+            if let Some(message) = self.decode(body).await? {
                 service::take(self.shared, self.link, to.as_str(), &from, message);
             }
         } else {
@@ -286,10 +287,10 @@ impl Site<'_> {
         Envelope { from, body: Body::Encoded(body, Arc::downgrade(self.link)) }
     }
 
-    /// A message that the node itself reads; `None` when it is over our limits, which does not
-    /// cost the link.
-    fn decode(&self, body: &RawTerm) -> Result<Option<Term>, DownReason> {
-        self.read(body.decode(&self.shared.limits.terms))
+    /// A message that the node itself reads, a large one where it holds up no task; `None` when it
+    /// is over our limits, which does not cost the link.
+    async fn decode(&self, body: RawTerm) -> Result<Option<Term>, DownReason> {
+        self.read(work::decode(body, &self.shared.limits.terms).await)
     }
 
     fn read(&self, decoded: Result<Term, DecodeError>) -> Result<Option<Term>, DownReason> {
