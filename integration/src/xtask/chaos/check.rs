@@ -64,12 +64,12 @@ pub(super) async fn noticed(cluster: &Cluster, effect: &Effect) -> Result<()> {
 /// Waits until everybody is connected with everybody, and groups are whole.
 pub(crate) async fn whole(cluster: &Cluster) -> Result<()> {
     eventually(DEADLINE, "the cluster to be whole", async || {
-        let mut everybody: Vec<String> = cluster
-            .nodes()
-            .into_iter()
-            .map(|place| cluster.name(place).map(ToOwned::to_owned))
-            .collect::<Result<_>>()?;
-        everybody.sort();
+        let everybody = |place: Place| {
+            let mut names = cluster.others(place)?;
+            names.push(cluster.name(place)?.to_owned());
+            names.sort();
+            Ok::<_, anyhow::Error>(names)
+        };
         let same = |place: Place, what: &str, is: &[String], wanted: &[String]| {
             ensure!(is == wanted, "{place} has {what} {is:?}, not {wanted:?}");
             Ok(())
@@ -78,13 +78,13 @@ pub(crate) async fn whole(cluster: &Cluster) -> Result<()> {
             let place = Place::Beam(number);
             same(place, "nodes", &beam.atoms("nodes(connected)").await?, &cluster.others(place)?)?;
             let group = beam.atoms("[node(P) || P <- pg:get_members(pg, lab)]").await?;
-            same(place, "members of the group", &group, &everybody)?;
+            same(place, "members of the group", &group, &everybody(place)?)?;
         }
         for (number, rust) in cluster.rusts.iter().enumerate() {
             let (place, report) = (Place::Rust(number), rust.state().await?);
             same(place, "nodes", &report.nodes, &cluster.others(place)?)?;
             ensure!(report.hears, "{place} does not hear Postgres");
-            same(place, "members of the group", &report.group, &everybody)?;
+            same(place, "members of the group", &report.group, &everybody(place)?)?;
         }
         Ok(())
     })

@@ -28,6 +28,8 @@ pub(crate) struct Cluster {
     /// The first one is hidden.
     pub(crate) rusts: Vec<LabRust>,
     pub(crate) postgres: LabPostgres,
+    /// Those that never connect with each other.
+    pub(crate) apart: Vec<[Place; 2]>,
     /// What does not get through, as long as it does not.
     cuts: Vec<(Place, Rule)>,
     /// Those who take up the connections of Postgres.
@@ -57,7 +59,8 @@ impl Cluster {
                 LabRust::start(&network, &base, &images.elixir, member, visible, TICK).await?;
             rusts.push(rust);
         }
-        let cluster = Self { beams: nodes, rusts, postgres, cuts: Vec::new(), hogs: None };
+        let (apart, cuts) = (Vec::new(), Vec::new());
+        let cluster = Self { beams: nodes, rusts, postgres, apart, cuts, hogs: None };
         for place in cluster.places() {
             say(format!("{place} is {}", cluster.container(place)?.address()));
         }
@@ -103,9 +106,11 @@ impl Cluster {
         name.with_context(|| format!("{place} is no node"))
     }
 
-    /// The names of all nodes but one, sorted.
+    /// The names of all nodes that one connects with, sorted.
     pub(crate) fn others(&self, place: Place) -> Result<Vec<String>> {
-        let others = self.nodes().into_iter().filter(|other| *other != place);
+        let apart =
+            |other| self.apart.iter().any(|pair| pair.contains(&place) && pair.contains(&other));
+        let others = self.nodes().into_iter().filter(|other| *other != place && !apart(*other));
         let mut names: Vec<String> =
             others.map(|other| self.name(other).map(ToOwned::to_owned)).collect::<Result<_>>()?;
         names.sort();

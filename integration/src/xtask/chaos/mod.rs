@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 
-pub(crate) use self::cluster::Cluster;
+pub(crate) use self::cluster::{Cluster, Place};
 use self::deck::Deck;
 use self::random::Random;
 use self::summary::Summary;
