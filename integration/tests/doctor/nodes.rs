@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use anyhow::Result;
 use integration::{
-    Answer, Beam, ElixirNode, FakeEpmd, JoinOptions, MemberOptions, Postgres, SOON, World, epmd,
-    free_port, unique,
+    Answer, Authority, Beam, ElixirNode, FakeEpmd, JoinOptions, MemberOptions, Postgres, SOON,
+    World, epmd, free_port, unique,
 };
 
 use super::{Findings, announce, doctor, quoted, run};
@@ -216,5 +216,36 @@ async fn all_is_right_and_nothing_is_left_behind() -> Result<()> {
     let checks = &lines[..lines.len() - 1];
     assert_eq!(checks.len(), found.checks.len(), "{}", exit.stdout);
     assert!(checks.iter().all(|line| line.starts_with("ok           ")), "{}", exit.stdout);
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_node_speaks_tls() -> Result<()> {
+    let world = World::new().await?;
+    let identity = Authority::new()?.sign(&["127.0.0.1"])?;
+    let beam = Beam::start(world.beam_options("secure").args(identity.erl()?)).await?;
+    let visit = async |flags: Vec<String>| {
+        let flags: Vec<_> = flags.iter().map(String::as_str).collect();
+        with(&world, beam.name(), world.port, &flags).await
+    };
+
+    let found = visit(Vec::new()).await?;
+    found.ended(76, &["handshake"]);
+    found.says(
+        "handshake",
+        "failed",
+        "the peer speaks TLS",
+        "give --tls-cert, --tls-key and --tls-ca",
+    );
+
+    let foreign = Authority::new()?.sign(&["127.0.0.1"])?;
+    let found = visit(foreign.flags()).await?;
+    found.ended(76, &["tls"]);
+    found.says("tls", "failed", "not signed by an authority", "--tls-ca must have signed");
+    found.skipped(&["handshake", "flags", "cookie", "ticks"], "tls");
+
+    let found = visit(identity.flags()).await?;
+    found.ended(0, &[]);
+    found.ok("tls");
     Ok(())
 }
