@@ -222,7 +222,9 @@ async fn all_is_right_and_nothing_is_left_behind() -> Result<()> {
 #[tokio::test]
 async fn a_node_speaks_tls() -> Result<()> {
     let world = World::new().await?;
-    let identity = Authority::new()?.sign(&["127.0.0.1"])?;
+    // Each keeps the files as long as it is there.
+    let (authority, stranger) = (Authority::new()?, Authority::new()?);
+    let (identity, foreign) = (authority.sign(&["127.0.0.1"])?, stranger.sign(&["127.0.0.1"])?);
     let beam = Beam::start(world.beam_options("secure").args(identity.erl()?)).await?;
     let visit = async |flags: Vec<String>| {
         let flags: Vec<_> = flags.iter().map(String::as_str).collect();
@@ -238,7 +240,6 @@ async fn a_node_speaks_tls() -> Result<()> {
         "give --tls-cert, --tls-key and --tls-ca",
     );
 
-    let foreign = Authority::new()?.sign(&["127.0.0.1"])?;
     let found = visit(foreign.flags()).await?;
     found.ended(76, &["tls"]);
     found.says("tls", "failed", "not signed by an authority", "--tls-ca must have signed");
