@@ -153,14 +153,16 @@ impl Cluster {
     /// Everything is delivered again.
     pub(crate) async fn heal(&mut self) -> Result<()> {
         for (place, _) in std::mem::take(&mut self.cuts) {
-            if self.container(place)?.is_running().await? {
-                self.filter(place).await?;
-            }
+            self.filter(place).await?;
         }
         Ok(())
     }
 
     async fn filter(&self, place: Place) -> Result<()> {
+        // To one that is killed nothing is delivered anyway, and its network has gone with it.
+        if !self.container(place)?.is_running().await? {
+            return Ok(());
+        }
         let rules: Vec<Rule> =
             self.cuts.iter().filter(|(to, _)| *to == place).map(|(_, rule)| *rule).collect();
         self.container(place)?.filter(&rules).await
