@@ -15,7 +15,19 @@ const NO_ALIAS: &str = "process aliases came with OTP 24";
 
 const EPMD_LOST: &str = "OTP 23 does not register again with an EPMD that was killed and came back";
 
+/// No OTP.
+const NEVER: u32 = u32::MAX;
+
 const UNSUPPORTED: &[Unsupported] = &[
+    Unsupported {
+        since: NEVER,
+        program: "admin",
+        tests: &[
+            "page::a_node_comes_and_goes_while_one_looks",
+            "page::names_and_reasons_of_others_are_text",
+        ],
+        reason: "the images have no browser; `cargo xtask test` looks at the page in one",
+    },
     Unsupported {
         since: 25,
         program: "cli_call",
