@@ -102,12 +102,12 @@ impl Machine {
         origin: Origin<'_>,
         from: &Atom,
     ) {
-        self.delete_name(&named.name);
         // The node that took the lock may have gone down and come up again, and this may be late:
-        // then nobody would take the name away.
+        // then nobody would take the name away. OTP takes away whoever has the name, too.
         if !self.lock_still_set(&origin) {
             return;
         }
+        self.delete_name(&named.name);
         if self.names.is_full() {
             tracing::warn!(node = %from, "more names than are kept: the connection is ended");
             self.effects.push(Effect::Disconnect { node: from.clone() });
