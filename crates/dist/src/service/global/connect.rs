@@ -329,6 +329,7 @@ impl Machine {
         }
         self.stalls.remove(node);
         self.end_session(node, false, None);
+        self.doubt(node);
     }
 
     /// Tells nodes that they have our names, once they are connected (`sync_others/1`).
@@ -348,9 +349,13 @@ impl Machine {
 
     pub(super) fn joined(&mut self, node: &Atom, connected: bool) {
         // It may have connected to us while we tried in vain.
-        if connected || self.peers.get(node).is_some_and(|peer| peer.up) {
-            let own = self.own().clone();
-            self.send(node, message::in_sync(&own));
+        let peer = self.peers.get(node);
+        if connected || peer.is_some_and(|peer| peer.up) {
+            // Else it was lost meanwhile, and an attempt with it is under way or due.
+            if peer.is_some_and(|peer| peer.known.is_some()) {
+                let own = self.own().clone();
+                self.send(node, message::in_sync(&own));
+            }
             return;
         }
         tracing::warn!(%node, "`global` failed to connect to a node that others know");
@@ -363,7 +368,7 @@ impl Machine {
         self.node_down(node, Leaving::Disconnected);
         if let Some(peer) = self.peers.get_mut(node) {
             peer.up = false;
-            peer.retry = None;
+            peer.doubt = None;
             peer.restarts = 0;
         }
         self.forget_if_nothing(node);
@@ -384,10 +389,21 @@ impl Machine {
         if lost {
             self.report_loss(node);
         }
+        if leaving == Leaving::Removed {
+            // OTP keeps its names until the connection is gone, which is long where it is dead. They must
+            // not pass for names of our partition until then: whoever tells us of the node again
+            // would be taken to tell us nothing new.
+            self.forget_processes_of(node);
+        }
         if let Some(peer) = self.peers.get_mut(node) {
             peer.pending = None;
             peer.known = None;
             peer.synced = false;
+            peer.retry = None;
+            peer.lacks = false;
+        }
+        if leaving == Leaving::Removed {
+            self.doubt(node);
         }
         self.lost_for_syncs(node);
     }

@@ -188,10 +188,7 @@ impl Machine {
         self.now = now;
         self.ticking = matches!(event, Event::Tick);
         match event {
-            Event::Up(node) => {
-                self.peers.entry(node.clone()).or_default().up = true;
-                self.node_up(&node);
-            }
+            Event::Up(node) => self.connection_up(&node),
             Event::Down(node) => self.connection_down(&node),
             Event::Message { peer, message } => self.message(&peer, message),
             Event::Called { id, reply } => self.called(id, reply),
@@ -207,7 +204,8 @@ impl Machine {
 
     /// When [`Event::Tick`] is due.
     pub(crate) fn deadline(&self) -> Option<Now> {
-        let retries = self.peers.values().filter_map(|peer| peer.retry);
+        let peers = self.peers.values();
+        let retries = peers.flat_map(|peer| peer.retry.into_iter().chain(peer.doubt));
         let deadlines = [self.locker.deadline(), self.registrar.deadline(), self.multis.deadline()];
         deadlines.into_iter().flatten().chain(retries).min()
     }
@@ -230,6 +228,7 @@ impl Machine {
             }
             self.expire_calls();
             self.retry_connects();
+            self.end_doubtful();
             self.run_registrar();
             self.run_locker();
             if self.inner.is_empty() {
@@ -330,10 +329,13 @@ impl Machine {
     fn ended(&mut self, id: WatchId) {
         match self.watches.remove(id) {
             Some((_, Held::Lock(resource))) => self.holder_down(&resource, id),
-            Some((_, Held::Name(name)))
+            Some((pid, Held::Name(name)))
                 if self.names.get(&name).is_some_and(|entry| entry.watch == id) =>
             {
                 self.names.remove(&name);
+                if let Some(peer) = self.peers.get_mut(&pid.node) {
+                    peer.lacks |= peer.known.is_some() && !peer.up;
+                }
             }
             Some(_) | None => {}
         }

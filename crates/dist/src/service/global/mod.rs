@@ -19,12 +19,14 @@
 //! ```
 //!
 //! Where it differs from OTP, it is in order not to wait for ever: a peer that stops in the middle
-//! of a session, or does not answer a call, is given up after some seconds and tried again later.
+//! of a session, or does not answer a call, is given up after some seconds and tried again later. And
+//! in order not to lack names for ever, where OTP would: see the module `doubt`.
 //!
 //! Source: `global.erl` of OTP 23 to 29.
 
 mod api;
 mod connect;
+mod doubt;
 mod driver;
 pub(super) mod fuzz;
 mod locker;

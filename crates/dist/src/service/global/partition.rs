@@ -97,9 +97,8 @@ impl Machine {
 
     /// `{remove_connection, …}`
     pub(super) fn remove_connection(&mut self, node: &Atom) {
-        if !self.peers.get(node).is_some_and(super::peer::Peer::is_potentially_known) {
-            return;
-        }
+        // OTP does so for known nodes only. But one that we do not know has forgotten us too, and if
+        // the connection stayed, nobody would begin to connect the partitions again.
         tracing::warn!(%node, "`global` there left us, in order to prevent overlapping partitions");
         self.effects.push(Effect::Disconnect { node: node.clone() });
         self.node_down(node, Leaving::Removed);

@@ -15,6 +15,8 @@ pub(super) struct Peer {
     pub(super) known: Option<u32>,
     /// It has answered our wish to connect, or begun itself, and which version it speaks.
     pub(super) pending: Option<u32>,
+    /// A name of its own was lost since it could not be reached, while others told us of it.
+    pub(super) lacks: bool,
     /// We asked for the connection's end, so it is not one that was lost.
     pub(super) removing: bool,
     /// It has the same names as we.
@@ -25,6 +27,8 @@ pub(super) struct Peer {
     pub(super) early: Option<InitConnect>,
     /// When the next attempt begins, after one that came to nothing.
     pub(super) retry: Option<Now>,
+    /// When the connection is ended, if it still belongs to no partition then.
+    pub(super) doubt: Option<Now>,
     /// How many were cancelled.
     pub(super) restarts: u32,
 }

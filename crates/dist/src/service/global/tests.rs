@@ -21,6 +21,11 @@ struct Net {
     machines: Vec<Machine>,
     nodes: Vec<Atom>,
     links: HashSet<Way>,
+    /// Connections that are gone, of which one end has not noticed: what it sends reaches nobody.
+    stale: HashSet<Way>,
+    /// Nobody can connect these for now. Who tries to fails, or succeeds once it is mended.
+    blocked: HashSet<Way>,
+    dialling: Vec<Way>,
     /// In order within each way.
     flying: HashMap<Way, VecDeque<Event>>,
     /// What each machine is told by its own node, before anything else.
@@ -58,6 +63,9 @@ impl Net {
             machines: nodes.iter().enumerate().map(machine).collect(),
             nodes,
             links: HashSet::new(),
+            stale: HashSet::new(),
+            blocked: HashSet::new(),
+            dialling: Vec::new(),
             flying: HashMap::new(),
             local: (0..count).map(|_| VecDeque::new()).collect(),
             watches: vec![HashMap::new(); count],
@@ -79,30 +87,83 @@ impl Net {
     }
 
     fn connect(&mut self, a: usize, b: usize) {
-        if a == b || !self.links.insert((a, b)) {
+        if a == b || self.links.contains(&(a, b)) || self.blocked.contains(&(a, b)) {
             return;
         }
-        self.links.insert((b, a));
-        self.local[a].push_back(Event::Up(self.nodes[b].clone()));
-        self.local[b].push_back(Event::Up(self.nodes[a].clone()));
+        for (at, gone) in [(a, b), (b, a)] {
+            self.notice(at, gone);
+        }
+        for (at, other) in [(a, b), (b, a)] {
+            self.links.insert((at, other));
+            self.local[at].push_back(Event::Up(self.nodes[other].clone()));
+        }
     }
 
     fn cut(&mut self, a: usize, b: usize) {
-        for (from, to) in [(a, b), (b, a)] {
-            if !self.links.remove(&(from, to)) {
-                continue;
+        self.tear(a, b);
+        self.notice(a, b);
+        self.notice(b, a);
+    }
+
+    /// Cuts a connection, which neither end has noticed yet.
+    fn tear(&mut self, a: usize, b: usize) {
+        for way in [(a, b), (b, a)] {
+            if self.links.remove(&way) {
+                // What was on its way is lost.
+                self.flying.remove(&way);
+                self.stale.insert(way);
             }
-            // What was on its way is lost.
-            self.flying.remove(&(from, to));
-            let node = self.nodes[from].clone();
-            let ended: Vec<WatchId> =
-                self.watches[to].extract_if(|_, pid| pid.node == node).map(|(id, _)| id).collect();
-            let calls: Vec<u64> =
-                self.calls[to].extract_if(|_, called| *called == from).map(|(id, _)| id).collect();
-            self.local[to].extend(ended.into_iter().map(Event::Ended));
-            self.local[to].extend(calls.into_iter().map(|id| Event::Called { id, reply: None }));
-            self.local[to].push_back(Event::Down(node));
         }
+    }
+
+    /// An end of a connection that is gone notices.
+    fn notice(&mut self, at: usize, gone: usize) {
+        if !self.stale.remove(&(at, gone)) {
+            return;
+        }
+        let node = self.nodes[gone].clone();
+        let ended: Vec<WatchId> =
+            self.watches[at].extract_if(|_, pid| pid.node == node).map(|(id, _)| id).collect();
+        let calls: Vec<u64> =
+            self.calls[at].extract_if(|_, called| *called == gone).map(|(id, _)| id).collect();
+        self.local[at].extend(ended.into_iter().map(Event::Ended));
+        self.local[at].extend(calls.into_iter().map(|id| Event::Called { id, reply: None }));
+        self.local[at].push_back(Event::Down(node));
+    }
+
+    /// As [`Net::tear`], and they cannot be connected until it is mended.
+    fn block(&mut self, a: usize, b: usize) {
+        self.blocked.extend([(a, b), (b, a)]);
+        self.tear(a, b);
+    }
+
+    fn mend(&mut self) {
+        self.blocked.clear();
+        for (at, other) in std::mem::take(&mut self.dialling) {
+            self.join(at, other);
+        }
+    }
+
+    fn join(&mut self, at: usize, other: usize) {
+        if !self.stale.contains(&(at, other)) {
+            if self.blocked.contains(&(at, other)) {
+                if self.random(2) == 0 {
+                    self.dialling.push((at, other));
+                } else {
+                    let node = self.nodes[other].clone();
+                    self.local[at].push_back(Event::Joined { node, connected: false });
+                }
+                return;
+            }
+            self.connect(at, other);
+        }
+        let node = self.nodes[other].clone();
+        self.local[at].push_back(Event::Joined { node, connected: true });
+    }
+
+    /// Whether an end takes the other for connected.
+    fn sees(&self, at: usize, other: usize) -> bool {
+        self.links.contains(&(at, other)) || self.stale.contains(&(at, other))
     }
 
     fn command(&mut self, at: usize, id: u64, command: Command) {
@@ -130,6 +191,9 @@ impl Net {
         if !ways.is_empty() {
             let way = ways[self.random(ways.len())];
             let event = self.flying.get_mut(&way).unwrap().pop_front().unwrap();
+            if let Event::Called { id, .. } = &event {
+                self.calls[way.1].remove(id);
+            }
             self.handle(way.1, event);
             return true;
         }
@@ -186,13 +250,13 @@ impl Net {
             Effect::Reply { to, reply } => {
                 let caller = self.at(&to.pid.node);
                 let id = to.tag.as_u64().unwrap();
-                if self.calls[caller].remove(&id).is_some() {
+                if self.calls[caller].contains_key(&id) {
                     self.fly(at, caller, Event::Called { id, reply: Some(reply) });
                 }
             }
             Effect::Call { id, node, request } => {
                 let to = self.at(&node);
-                if self.links.contains(&(at, to)) {
+                if self.sees(at, to) {
                     self.calls[at].insert(id, to);
                     let caller = self.machines[at].settings.pid.clone();
                     let message = crate::r#gen::message::call(caller, Term::from(id), request);
@@ -206,7 +270,7 @@ impl Net {
             }
             Effect::Watch { id, pid } => {
                 let node = self.at(&pid.node);
-                if self.killed.contains(&pid) || (node != at && !self.links.contains(&(at, node))) {
+                if self.killed.contains(&pid) || (node != at && !self.sees(at, node)) {
                     self.local[at].push_back(Event::Ended(id));
                 } else {
                     self.watches[at].insert(id, pid);
@@ -221,8 +285,7 @@ impl Net {
             }
             Effect::Join { node } => {
                 let other = self.at(&node);
-                self.connect(at, other);
-                self.local[at].push_back(Event::Joined { node, connected: true });
+                self.join(at, other);
             }
             Effect::Resolve { ticket, node, arguments } => {
                 let [method, name, Term::Pid(one), Term::Pid(other)] = arguments.as_slice() else {
@@ -409,6 +472,54 @@ fn a_lost_link_leaves_no_overlapping_partitions_and_heals() {
         }
         net.run(LONG);
         net.assert_one(&[0, 1, 2, 3]);
+    }
+}
+
+#[test]
+fn a_link_that_its_ends_lose_one_after_the_other_costs_no_names() {
+    for seed in 0..600 {
+        let mut net = Net::new(&NAMES[..4], seed + 1);
+        for at in 1..4 {
+            net.connect(0, at);
+        }
+        for at in 0..4 {
+            let process = pid(&net.nodes[at], 9);
+            net.register(at, 1, Term::from(u32::try_from(at).unwrap()), process);
+        }
+        net.run(LONG);
+        let a = net.random(4);
+        let b = (a + 1 + net.random(3)) % 4;
+        net.block(a, b);
+        net.notice(b, a);
+        // The others leave one end and take it back, before or after it has noticed.
+        let mended_first = net.random(3) == 0;
+        for phase in 0..3 {
+            for _ in 0..net.random(200) {
+                net.step();
+                let (c, d) = (net.random(4), net.random(4));
+                if !net.sees(c, d) && !net.sees(d, c) {
+                    net.connect(c, d);
+                }
+            }
+            match phase {
+                0 if !mended_first => net.notice(a, b),
+                0 => {}
+                1 => net.mend(),
+                _ => net.notice(a, b),
+            }
+        }
+        // Somebody connects whoever is not connected, now and then.
+        for _ in 0..8 {
+            for other in 0..4 {
+                for at in 0..other {
+                    net.connect(at, other);
+                }
+            }
+            net.run(Duration::from_secs(30));
+        }
+        net.run(LONG);
+        net.assert_one(&[0, 1, 2, 3]);
+        assert_eq!(net.machines[0].registered().len(), 4, "seed {seed}");
     }
 }
 
