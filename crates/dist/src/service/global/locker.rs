@@ -338,7 +338,7 @@ impl Machine {
 
     /// Our partition is locked, or cannot be for now.
     fn locked(&mut self, job: Job, set: bool) {
-        let Job { him, asked, lock, silent, .. } = job;
+        let Job { him, asked, lock, silent, first, .. } = job;
         if silent {
             // Others have waited for the lock that we held meanwhile: not at once again.
             self.stalled(&him.node, him.mine);
@@ -357,6 +357,12 @@ impl Machine {
         nodes.extend(self.locker.known.iter().filter(|node| **node != him.node).cloned());
         if asked && self.locker.known.contains(&him.node) {
             nodes.push(him.node.clone());
+        }
+        // It may have gone and come back, and is not known any more: OTP leaves its lock set.
+        for node in first {
+            if !nodes.contains(&node) {
+                nodes.push(node);
+            }
         }
         let until = self.now + LOCK_PATIENCE;
         let set = Set { him, lock, nodes, until };
