@@ -30,6 +30,22 @@ const UNSUPPORTED: &[Unsupported] = &[
     },
     Unsupported {
         since: 25,
+        program: "tls",
+        tests: &[
+            "refused::what_others_do_not_take_from_us",
+            "roles::each_version_alone",
+            "roles::keys_are_changed_on_the_way",
+        ],
+        reason: "in TLS 1.3, which is not its default, OTP 23 signs with SHA-384 where a key of P-256 demands SHA-256",
+    },
+    Unsupported {
+        since: 25,
+        program: "tls",
+        tests: &["commands::what_is_wrong_is_said", "mixing::a_plain_node_and_a_beam_with_tls"],
+        reason: "OTP 23 closes a plain connection to its TLS port without an alert",
+    },
+    Unsupported {
+        since: 25,
         program: "cli_call",
         tests: &["literals_mean_what_they_mean_to_elixir"],
         reason: "Elixir 1.10 has no ranges with a step, which came with 1.12",
