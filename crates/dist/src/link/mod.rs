@@ -4,7 +4,6 @@ mod counters;
 mod dial;
 mod half_open;
 mod lanes;
-mod linger;
 mod listen;
 mod outbox;
 mod reader;

@@ -4,7 +4,7 @@
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use futures::FutureExt;
 use tokio::task::yield_now;
@@ -12,7 +12,6 @@ use tokio::time::sleep_until;
 
 use super::Link;
 use super::counters::Tally;
-use super::linger::{LINGER, Linger};
 use super::socket::ReadHalf;
 use crate::error::DownReason;
 use crate::node::{Shared, dispatch};
@@ -20,6 +19,12 @@ use crate::wire::control::ControlError;
 use crate::wire::frame::{Frame, FrameBuffer};
 use crate::wire::incoming::{FrameError, Incoming, Message};
 use crate::wire::tick::{Due, Ticker};
+
+/// How long a reader that just had a message looks for the next one before it sleeps. A BEAM's
+/// schedulers do the same (`+sbwt`): being woken by the kernel takes longer than answering a call,
+/// and who calls again and again has its next call under way by then. To do without for a while after
+/// having looked in vain gains nothing: two that sleep are slow for each other, and stay so.
+const LINGER: Duration = Duration::from_micros(50);
 
 /// Reads until the link is closed from either side, then tells everybody.
 pub(super) async fn run(link: Arc<Link>, read: ReadHalf, rest: Vec<u8>, shared: Arc<Shared>) {
@@ -50,14 +55,14 @@ async fn read_all(
         buffer.extend(rest);
         take_frames(link, &mut buffer, &mut incoming, shared).await?;
     }
-    let (mut lively, mut linger) = (false, Linger::default());
+    let mut lively = false;
     loop {
         tokio::select! {
             // In this order: a suspended process that wakes up finds its alarm and the peer's
             // bytes at once, and must read before it judges.
             biased;
             () = link.closing.cancelled() => return Ok(()),
-            read = socket.read(&mut buffer, lively.then_some(&mut linger)) => {
+            read = socket.read(&mut buffer, lively) => {
                 let count = read.map_err(|error| DownReason::Io(Arc::new(error)))?;
                 if count == 0 {
                     return Ok(());
@@ -163,19 +168,12 @@ async fn take_message(
 
 impl ReadHalf {
     /// Reads once. While nothing is owed no buffer is held: room is made when there is something.
-    async fn read(
-        &mut self,
-        buffer: &mut FrameBuffer,
-        lively: Option<&mut Linger>,
-    ) -> io::Result<usize> {
+    async fn read(&mut self, buffer: &mut FrameBuffer, lively: bool) -> io::Result<usize> {
         if !buffer.is_empty() {
             return self.read_into(buffer.room()).await;
         }
-        if let Some(linger) = lively
-            && linger.is_worth_it()
-            && let Some(count) = self.linger(linger, buffer).await?
-        {
-            return Ok(count);
+        if lively && let Some(read) = self.linger(buffer).await {
+            return read;
         }
         loop {
             self.readable().await?;
@@ -188,22 +186,16 @@ impl ReadHalf {
     }
 
     /// Looks for more for a moment, letting every other task run in between.
-    async fn linger(
-        &mut self,
-        linger: &mut Linger,
-        buffer: &mut FrameBuffer,
-    ) -> io::Result<Option<usize>> {
+    async fn linger(&mut self, buffer: &mut FrameBuffer) -> Option<io::Result<usize>> {
         let start = Instant::now();
         loop {
             yield_now().await;
             let waited = start.elapsed();
             if let Some(read) = self.look(buffer) {
-                linger.found(Some(waited));
-                return read.map(Some);
+                return Some(read);
             }
             if waited >= LINGER {
-                linger.found(None);
-                return Ok(None);
+                return None;
             }
         }
     }
