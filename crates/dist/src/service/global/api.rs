@@ -8,8 +8,8 @@ use futures::future::join_all;
 use tokio::time::sleep;
 
 use super::ConflictMethod;
-use super::driver::{NAME, Service};
 use super::machine::{Command, Machine};
+use super::service::{NAME, Service};
 use crate::error::SendError;
 use crate::r#gen::message;
 use crate::name::NodeName;

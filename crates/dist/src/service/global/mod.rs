@@ -38,11 +38,12 @@ mod partition;
 mod peer;
 mod registrar;
 mod resolver;
+mod service;
 mod sync;
 mod tables;
 #[cfg(test)]
 mod tests;
 
 pub use api::{Global, GlobalError, GlobalLock};
-pub(crate) use driver::{Service, function};
 pub use resolver::ConflictMethod;
+pub(crate) use service::{Service, function};

@@ -1,0 +1,245 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use etf::Rope;
+use futures::FutureExt;
+
+use super::*;
+use crate::wire::lane::Lane;
+use crate::wire::outgoing::FRAGMENT;
+
+fn queue_of(bound: u32, reserve: usize) -> Outbox {
+    Outbox::new(bound, reserve, 1 << 20, Share::new(1 << 20))
+}
+
+fn sized(size: usize) -> Message {
+    sent_by(Lane::NONE, size)
+}
+
+fn sent_by(lane: Lane, size: usize) -> Message {
+    Message::of_body(Rope::from(Bytes::from(vec![0; size])), lane)
+}
+
+fn lane(id: u32) -> Lane {
+    let node = etf::Atom::from_static("a@h");
+    Lane::of_process(&etf::Pid { node, id, serial: 0, creation: 7 })
+}
+
+/// The lengths of what the writer takes until there is nothing more.
+async fn drain(outbox: &Outbox) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    while let Some(Some(batch)) = outbox.next().now_or_never() {
+        lengths.extend(batch.frames.iter().map(|frame| frame.message.len()));
+        outbox.written(&batch.frames);
+    }
+    lengths
+}
+
+#[tokio::test]
+async fn messages_come_out_in_the_order_they_went_in() {
+    let outbox = queue_of(100, 100);
+    outbox.send(sized(1)).await.unwrap();
+    outbox.answer(sized(2)).unwrap();
+    outbox.try_send(sized(3)).unwrap();
+    let batch = outbox.next().await.unwrap();
+    let sizes: Vec<_> = batch.frames.iter().map(|frame| frame.message.len()).collect();
+    assert_eq!(sizes, [1, 2, 3]);
+}
+
+#[tokio::test]
+async fn a_sender_waits_until_its_predecessors_are_written() {
+    let outbox = Arc::new(queue_of(10, 10));
+    outbox.send(sized(8)).await.unwrap();
+    assert_eq!(outbox.try_send(sized(8)), Err(Refused::Busy));
+    let waiting = tokio::spawn({
+        let outbox = outbox.clone();
+        async move { outbox.send(sized(8)).await }
+    });
+    let batch = outbox.next().await.unwrap();
+    assert_eq!(batch.frames.len(), 1);
+    outbox.written(&batch.frames);
+    waiting.await.unwrap().unwrap();
+    assert_eq!(outbox.next().await.unwrap().frames.len(), 1);
+}
+
+#[tokio::test]
+async fn what_waits_is_told_in_bytes() {
+    let outbox = queue_of(100, 50);
+    outbox.send(sized(30)).await.unwrap();
+    outbox.answer(sized(3)).unwrap();
+    outbox.send(sent_by(lane(1), 2 * FRAGMENT)).await.unwrap();
+    assert_eq!(outbox.queued_bytes(), 33 + 2 * FRAGMENT);
+    assert_eq!(outbox.waited(), (0, Duration::ZERO));
+    let mut waiting = Box::pin(outbox.send(sized(100)));
+    assert!(waiting.as_mut().now_or_never().is_none());
+    assert_eq!(outbox.waited().0, 1);
+    drain(&outbox).await;
+    waiting.await.unwrap();
+    let (still, waited) = outbox.waited();
+    assert!(still == 0 && waited > Duration::ZERO, "{waited:?}");
+    drain(&outbox).await;
+    assert_eq!(outbox.queued_bytes(), 0);
+}
+
+#[tokio::test]
+async fn a_message_larger_than_the_room_passes() {
+    let outbox = queue_of(10, 10);
+    outbox.send(sized(1000)).await.unwrap();
+    let batch = outbox.next().await.unwrap();
+    outbox.written(&batch.frames);
+    assert_eq!(outbox.try_send(sized(10)), Ok(()));
+}
+
+#[tokio::test]
+async fn a_cancelled_wait_takes_no_room() {
+    let outbox = queue_of(10, 10);
+    outbox.send(sized(10)).await.unwrap();
+    assert!(outbox.send(sized(10)).now_or_never().is_none());
+    let batch = outbox.next().await.unwrap();
+    assert_eq!(batch.frames.len(), 1);
+    outbox.written(&batch.frames);
+    assert_eq!(outbox.try_send(sized(10)), Ok(()));
+}
+
+#[tokio::test]
+async fn answers_do_not_wait_for_messages_but_have_a_bound_of_their_own() {
+    let outbox = queue_of(10, 160);
+    outbox.send(sized(10)).await.unwrap();
+    for _ in 0..20 {
+        outbox.answer(sized(8)).unwrap();
+    }
+    assert_eq!(outbox.answer(sized(8)), Err(Refused::Busy));
+    let batch = outbox.next().await.unwrap();
+    outbox.written(&batch.frames);
+    assert_eq!(outbox.answer(sized(8)), Ok(()));
+}
+
+#[tokio::test]
+async fn an_answer_longer_than_the_bound_passes_but_not_any_number_of_them() {
+    let outbox = queue_of(10, 160);
+    for _ in 0..SHARES {
+        outbox.answer(sized(1000)).unwrap();
+    }
+    assert_eq!(outbox.answer(sized(1000)), Err(Refused::Busy));
+    let batch = outbox.next().await.unwrap();
+    outbox.written(&batch.frames);
+    assert_eq!(outbox.answer(sized(1000)), Ok(()));
+}
+
+#[tokio::test]
+async fn finishing_writes_what_is_queued_and_closing_forgets_it() {
+    let outbox = queue_of(10, 10);
+    outbox.send(sized(1)).await.unwrap();
+    outbox.finish();
+    assert_eq!(outbox.send(sized(1)).await, Err(Refused::Closed));
+    assert_eq!(outbox.answer(sized(1)), Err(Refused::Closed));
+    assert_eq!(outbox.next().await.unwrap().frames.len(), 1);
+    assert!(outbox.next().await.is_none());
+
+    let outbox = queue_of(10, 10);
+    outbox.send(sized(1)).await.unwrap();
+    outbox.close();
+    assert!(outbox.next().await.is_none());
+}
+
+#[tokio::test]
+async fn closing_wakes_those_who_wait_for_room() {
+    let outbox = Arc::new(queue_of(10, 10));
+    outbox.send(sized(10)).await.unwrap();
+    let waiting = tokio::spawn({
+        let outbox = outbox.clone();
+        async move { outbox.send(sized(10)).await }
+    });
+    outbox.close();
+    assert_eq!(waiting.await.unwrap(), Err(Refused::Closed));
+}
+
+#[tokio::test]
+async fn ticks_do_not_pile_up_and_yield_to_frames() {
+    let outbox = queue_of(10, 10);
+    outbox.tick();
+    outbox.tick();
+    let batch = outbox.next().await.unwrap();
+    assert!(batch.tick && batch.frames.is_empty());
+    assert!(outbox.next().now_or_never().is_none());
+    outbox.tick();
+    outbox.send(sized(1)).await.unwrap();
+    let batch = outbox.next().await.unwrap();
+    assert!(!batch.tick && batch.frames.len() == 1);
+}
+
+#[tokio::test]
+async fn a_long_message_lets_others_pass_but_not_those_of_its_sender() {
+    let outbox = queue_of(1 << 20, 1 << 20);
+    outbox.send(sent_by(lane(1), 1)).await.unwrap();
+    outbox.send(sent_by(lane(1), 2 * FRAGMENT)).await.unwrap();
+    outbox.send(sent_by(lane(1), 2)).await.unwrap();
+    outbox.answer(sent_by(lane(1), 3)).unwrap();
+    outbox.send(sent_by(lane(2), 4)).await.unwrap();
+    let first = outbox.next().await.unwrap();
+    let lengths: Vec<_> = first.frames.iter().map(|frame| frame.message.len()).collect();
+    assert_eq!(lengths, [1, 4, FRAGMENT]);
+    outbox.send(sent_by(lane(2), 5)).await.unwrap();
+    outbox.answer(sent_by(Lane::NONE, 6)).unwrap();
+    assert_eq!(drain(&outbox).await, [5, 6, FRAGMENT, 2, 3]);
+}
+
+#[tokio::test]
+async fn long_messages_take_their_budgets_and_not_the_room() {
+    let outbox = Arc::new(queue_of(10, 10));
+    outbox.send(sent_by(lane(1), 1 << 20)).await.unwrap();
+    assert_eq!(outbox.try_send(sent_by(lane(2), 1 << 17)), Err(Refused::Busy));
+    assert_eq!(outbox.try_send(sent_by(lane(2), 10)), Ok(()));
+    let waiting = tokio::spawn({
+        let outbox = outbox.clone();
+        async move { outbox.send(sent_by(lane(3), 1 << 17)).await }
+    });
+    assert_eq!(drain(&outbox).await.iter().sum::<usize>(), 10 + (1 << 20));
+    waiting.await.unwrap().unwrap();
+    assert_eq!(drain(&outbox).await.iter().sum::<usize>(), 1 << 17);
+}
+
+#[tokio::test]
+async fn what_waits_for_a_long_message_of_its_sender_takes_no_room_of_others() {
+    let outbox = queue_of(10, 10);
+    outbox.send(sent_by(lane(1), (1 << 20) - 8)).await.unwrap();
+    outbox.send(sent_by(lane(1), 8)).await.unwrap();
+    assert_eq!(outbox.try_send(sent_by(lane(1), 8)), Err(Refused::Busy));
+    assert!(outbox.send(sent_by(lane(1), 8)).now_or_never().is_none());
+    assert_eq!(outbox.try_send(sent_by(lane(2), 10)), Ok(()));
+    let lengths = drain(&outbox).await;
+    assert_eq!((lengths[0], lengths.last()), (10, Some(&8)));
+    assert_eq!(outbox.try_send(sent_by(lane(1), 8)), Ok(()));
+}
+
+#[tokio::test]
+async fn a_full_node_lets_each_link_send_one_long_message() {
+    let node = Share::new(1 << 17);
+    let link = || Outbox::new(10, 10, 1 << 20, node.clone());
+    let (a, b) = (link(), Arc::new(link()));
+    a.send(sent_by(lane(1), 1 << 17)).await.unwrap();
+    a.send(sent_by(lane(1), 1 << 17)).await.unwrap();
+    assert_eq!(a.try_send(sent_by(lane(1), 1 << 17)), Err(Refused::Busy));
+    b.send(sent_by(lane(1), 1 << 17)).await.unwrap();
+    assert_eq!(b.try_send(sent_by(lane(1), 1 << 17)), Err(Refused::Busy));
+    // Who waits for the node is woken by the end of the link.
+    let waiting = tokio::spawn({
+        let b = b.clone();
+        async move { b.send(sent_by(lane(2), 1 << 17)).await }
+    });
+    tokio::task::yield_now().await;
+    b.close();
+    assert_eq!(waiting.await.unwrap(), Err(Refused::Closed));
+    // And by the end of its own link's long messages, though the node is as full as before.
+    let c = Arc::new(link());
+    c.send(sent_by(lane(1), 1 << 17)).await.unwrap();
+    let waiting = tokio::spawn({
+        let c = c.clone();
+        async move { c.send(sent_by(lane(2), 1 << 17)).await }
+    });
+    tokio::task::yield_now().await;
+    assert_eq!(drain(&c).await.iter().sum::<usize>(), 1 << 17);
+    waiting.await.unwrap().unwrap();
+    a.close();
+    assert_eq!(node.bytes.available_permits(), 1 << 17);
+}
