@@ -54,3 +54,35 @@ impl<T: Copy, const N: usize> Stack<T, N> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn it_is_a_stack_however_long(
+            steps in proptest::collection::vec((0..3_u8, any::<prop::sample::Index>(), any::<u8>()), 0..60),
+        ) {
+            let (mut stack, mut model) = (Stack::<u8, 4>::default(), Vec::new());
+            for (step, at, item) in steps {
+                match step {
+                    0 => prop_assert_eq!(stack.pop(), model.pop()),
+                    1 if item < 64 => {
+                        let len = at.index(model.len() + 1);
+                        stack.truncate(len);
+                        model.truncate(len);
+                    }
+                    _ => {
+                        stack.push(item);
+                        model.push(item);
+                    }
+                }
+                prop_assert_eq!(stack.len(), model.len());
+                let start = at.index(model.len() + 1);
+                prop_assert_eq!(stack.from(start), &model[start..]);
+            }
+        }
+    }
+}

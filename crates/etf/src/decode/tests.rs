@@ -370,3 +370,14 @@ fn one_decoder_reads_the_terms_of_a_frame() {
     assert!(!decoder.is_empty());
     assert_eq!(decoder.finish().unwrap_err().kind, DecodeErrorKind::Trailing { count: 1 });
 }
+
+#[test]
+fn small_binaries_count_against_the_memory() {
+    let list = |length: u8| {
+        let binary = [&[109, 0, 0, 0, length][..], &vec![7; length.into()]].concat();
+        let bytes = [&[131, 108, 0, 0, 3, 232][..], &binary.repeat(1000), &[106]].concat();
+        decode(&bytes.into(), &Limits::default().with_memory(150_000)).map_err(|error| error.kind)
+    };
+    assert!(list(1).is_ok());
+    assert_eq!(list(200), Err(DecodeErrorKind::Memory));
+}
