@@ -250,3 +250,16 @@ async fn a_node_speaks_tls() -> Result<()> {
     found.ok("tls");
     Ok(())
 }
+
+#[tokio::test]
+async fn no_other_than_private_addresses_are_asked_where_a_join_would_ask_none() -> Result<()> {
+    let world = World::new().await?;
+    for args in [&["--private-only"][..], &["--private-only", "--peer-port", "9"]] {
+        // Of those that are kept for documentation (RFC 5737).
+        let found = with(&world, "x@192.0.2.1", world.port, args).await?;
+        found.ended(69, &["host"]);
+        found.stopped_at("host");
+        found.says("host", "failed", "192.0.2.1", "leave out --private-only");
+    }
+    Ok(())
+}

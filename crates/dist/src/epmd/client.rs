@@ -53,7 +53,20 @@ pub async fn lookup(host: &str, port: u16, base: &str) -> Result<NodeInfo, Looku
     lookup_at(host, port, base, &Admission::default()).await
 }
 
-/// As [`lookup`], but asks only at addresses that are allowed.
+/// As [`lookup`], but asks only at addresses that `allowed` takes.
+///
+/// # Errors
+/// As [`lookup`], and [`LookupError::NotAllowed`] where it takes none of the host's.
+pub async fn lookup_allowed(
+    host: &str,
+    port: u16,
+    base: &str,
+    allowed: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
+) -> Result<NodeInfo, LookupError> {
+    lookup_at(host, port, base, &Admission::of_addresses(allowed)).await
+}
+
+/// As [`lookup_allowed`], by a node's own rules.
 pub(crate) async fn lookup_at(
     host: &str,
     port: u16,

@@ -35,7 +35,7 @@ mod server;
 #[cfg(test)]
 mod tests;
 
-pub use client::{LookupError, NodeInfo, lookup, names};
+pub use client::{LookupError, NodeInfo, lookup, lookup_allowed, names};
 pub(crate) use client::{allowed_only, lookup_at};
 pub use config::{Config, ConfigError, DEFAULT_PORT};
 pub use registrar::{Mode, RegisterError, Registrar, ServedBy, Status};

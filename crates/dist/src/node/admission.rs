@@ -17,6 +17,11 @@ pub(crate) struct Admission {
 }
 
 impl Admission {
+    /// Any name, at addresses that `allowed` takes.
+    pub(crate) fn of_addresses(allowed: impl Fn(IpAddr) -> bool + Send + Sync + 'static) -> Self {
+        Self { names: None, addresses: Some(Arc::new(allowed)) }
+    }
+
     pub(super) fn names(&mut self, allowed: impl Fn(&NodeName) -> bool + Send + Sync + 'static) {
         self.names = Some(Arc::new(allowed));
     }

@@ -1,10 +1,11 @@
 //! Asking a node whether it is there.
 
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use etf::{Atom, Term};
 
-use super::{Begin, Epmd, Listen, Node, NodeBuilder, Peer};
+use super::{Admission, Begin, Epmd, Listen, Node, NodeBuilder, Peer};
 use crate::cookie::Cookie;
 use crate::epmd;
 use crate::error::{ConnectError, DownReason};
@@ -22,6 +23,7 @@ pub struct Probe {
     epmd_port: u16,
     peer_port: Option<u16>,
     step_time: Option<Duration>,
+    admission: Admission,
     #[cfg(feature = "tls")]
     tls: Option<crate::TlsConfig>,
 }
@@ -49,6 +51,7 @@ impl Probe {
             epmd_port: epmd::DEFAULT_PORT,
             peer_port: None,
             step_time: None,
+            admission: Admission::default(),
             #[cfg(feature = "tls")]
             tls: None,
         }
@@ -72,6 +75,16 @@ impl Probe {
     #[must_use]
     pub fn setup_time(mut self, time: Duration) -> Self {
         self.step_time = Some(time);
+        self
+    }
+
+    /// Connects only to addresses that `allowed` takes; see [`NodeBuilder::allow_address`].
+    #[must_use]
+    pub fn allow_address(
+        mut self,
+        allowed: impl Fn(IpAddr) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        self.admission = Admission::of_addresses(allowed);
         self
     }
 
@@ -102,7 +115,8 @@ impl Probe {
         if let Some(config) = &self.tls {
             builder = builder.tls(config.clone());
         }
-        let route = builder.route(self.epmd_port);
+        let mut route = builder.route(self.epmd_port);
+        route.admission = self.admission.clone();
         let flags = builder.flags();
         let connected = link::dial_dynamic(&self.host, flags, &self.cookie, peer, &route).await?;
         let established = &connected.established;

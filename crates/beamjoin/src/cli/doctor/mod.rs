@@ -16,7 +16,7 @@ use dist::{Cookie, Listen, NodeName, epmd};
 use futures::{StreamExt, stream};
 
 use self::{
-    peer::{Visit, Way},
+    peer::Visit,
     postgres::{Ear, Heard, Stage},
     report::{Outcome, Report, Style},
 };
@@ -25,6 +25,7 @@ use super::{
     config::{self, Key, Layers, Port},
     exit::{self, Failure, UNAVAILABLE},
     join::Settings,
+    remote::Way,
     remote::{Time, time},
 };
 
@@ -312,7 +313,14 @@ async fn visit(
     }
     let peer_port = settings.peer_port.map(|Port(port)| port);
     let tls = settings.tls.clone();
-    let way = Way { cookie: cookie.clone(), epmd_port, peer_port, tls };
+    let way = Way {
+        cookie: cookie.clone(),
+        epmd_port,
+        peer_port,
+        tls,
+        private_only: settings.private_only,
+        setup_time: settings.setup_time,
+    };
     let mut visits = stream::iter(names)
         .map(|name| {
             let way = way.clone();

@@ -45,7 +45,7 @@ pub(super) async fn host(name: &NodeName) -> (Outcome, Vec<IpAddr>) {
     (outcome, addresses)
 }
 
-async fn resolve(host: &str) -> io::Result<Vec<IpAddr>> {
+pub(super) async fn resolve(host: &str) -> io::Result<Vec<IpAddr>> {
     let found = timeout(RESOLVE, lookup_host((host, 0))).await;
     let mut addresses: Vec<_> = found
         .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))?

@@ -6,17 +6,17 @@ use std::{
 };
 
 use dist::{
-    ConnectError, Cookie, Flags, Node, NodeName,
+    ConnectError, Flags, Node, NodeName,
     epmd::{self, LookupError},
     handshake::{HandshakeError, Step},
 };
 use etf::Term;
 
+use super::own;
 use super::report::{Check, Outcome};
 use crate::cli::{
-    config::Tls,
     exit::{COOKIE, HANDSHAKE, TIMED_OUT, UNAVAILABLE},
-    remote,
+    remote::{self, Way},
 };
 
 /// How long a node may take to answer and to be left.
@@ -27,17 +27,6 @@ const STEPS: [&str; 8] = ["host", "epmd", "tcp", TLS, "handshake", "flags", "coo
 
 /// The one that is made only where TLS is spoken.
 const TLS: &str = "tls";
-
-/// How nodes are reached.
-#[derive(Debug, Clone)]
-pub(super) struct Way {
-    pub(super) cookie: Cookie,
-    pub(super) epmd_port: u16,
-    /// Where every node listens, instead of asking EPMD.
-    pub(super) peer_port: Option<u16>,
-    /// Whether TLS is spoken with it, and with which certificates.
-    pub(super) tls: Tls,
-}
 
 /// What came of one node.
 #[derive(Debug)]
@@ -96,22 +85,24 @@ impl Steps {
 async fn find(steps: &mut Steps, way: &Way, address: &mut Option<IpAddr>) -> Option<u16> {
     let host = steps.peer.host().to_owned();
     if let Some(port) = way.peer_port {
-        match tokio::net::lookup_host((host.as_str(), port)).await.map(|mut found| found.next()) {
+        match own::resolve(&host).await.map(|found| found.into_iter().find(|ip| way.allows(*ip))) {
             Ok(Some(found)) => {
-                *address = Some(found.ip());
-                steps.add("host", Outcome::ok(format!("{host} is {}", found.ip())));
+                *address = Some(found);
+                steps.add("host", Outcome::ok(format!("{host} is {found}")));
                 steps.add(
                     "epmd",
                     Outcome::ok(format!("not asked: its port is {port} (--peer-port)")),
                 );
                 return Some(port);
             }
-            Ok(None) => steps.add("host", unresolved(&host, "it has no address")),
+            Ok(None) => steps.add("host", not_private(format!("{host} has no private address"))),
             Err(error) => steps.add("host", unresolved(&host, &error.to_string())),
         }
         return None;
     }
-    match epmd::lookup(&host, way.epmd_port, steps.peer.base()).await {
+    let allows = way.clone();
+    let allowed = move |address| allows.allows(address);
+    match epmd::lookup_allowed(&host, way.epmd_port, steps.peer.base(), allowed).await {
         Ok(info) => {
             *address = Some(info.addr);
             steps.add("host", Outcome::ok(format!("{host} is {}", info.addr)));
@@ -125,12 +116,21 @@ async fn find(steps: &mut Steps, way: &Way, address: &mut Option<IpAddr>) -> Opt
             steps.add("host", unresolved(&host, &source.to_string()));
             None
         }
+        Err(error @ LookupError::NotAllowed { .. }) => {
+            steps.add("host", not_private(error));
+            None
+        }
         Err(error) => {
             steps.add("host", Outcome::ok(format!("{host} resolves")));
             steps.add("epmd", unknown(&host, &error));
             None
         }
     }
+}
+
+/// Not so much as a connection is made there.
+fn not_private(what: impl ToString) -> Outcome {
+    Outcome::failed(UNAVAILABLE, what, "leave out --private-only, or announce a private address")
 }
 
 fn unresolved(host: &str, error: &str) -> Outcome {
@@ -166,7 +166,7 @@ fn unknown(host: &str, error: &LookupError) -> Outcome {
 /// From the TCP connection to the cookie.
 async fn connect(steps: &mut Steps, way: &Way, port: u16) -> Option<Node> {
     let peer = steps.peer.clone();
-    let error = match remote::visit(&peer, &way.cookie, way.epmd_port, Some(port), &way.tls).await {
+    let error = match remote::visit(&peer, &Way { peer_port: Some(port), ..way.clone() }).await {
         Ok(node) => {
             let flags = node.nodes().pop().map(|peer| peer.flags).unwrap_or_default();
             passed(steps, port, "flags");

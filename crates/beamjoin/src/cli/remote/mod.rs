@@ -10,7 +10,7 @@ mod exception;
 mod leader;
 mod message;
 
-use std::{process::ExitCode, time::Duration};
+use std::{net::IpAddr, process::ExitCode, time::Duration};
 
 use dist::{
     ConnectError, Cookie, Epmd, ErpcError, Listen, Mfa, Node, NodeName, Probe, RpcError,
@@ -91,8 +91,15 @@ impl Remote {
         let port: Option<Port> = layers.parse(&Key::PEER_PORT, str::parse)?;
         let tls = Tls::read(layers)?;
         let epmd = epmd::Config::from_env().map_err(Failure::config)?;
-        let port = port.map(|Port(port)| port);
-        match visit(&peer, &cookie, epmd.port, port, &tls).await {
+        let way = Way {
+            cookie,
+            epmd_port: epmd.port,
+            peer_port: port.map(|Port(port)| port),
+            tls,
+            private_only: false,
+            setup_time: None,
+        };
+        match visit(&peer, &way).await {
             Ok(node) => Self::new(node, peer),
             Err(error) => Err(unreached(&peer, &error)),
         }
@@ -152,41 +159,59 @@ impl Remote {
     }
 }
 
-/// A node with a link to `peer` and nothing else, under a name that the peer gives. At `peer_port`, or where EPMD says.
-pub(super) async fn visit(
-    peer: &NodeName,
-    cookie: &Cookie,
-    epmd_port: u16,
-    peer_port: Option<u16>,
-    tls: &Tls,
-) -> Result<Node, ConnectError> {
-    let probe = Probe::new(cookie.clone(), host_like(peer)).epmd_port(epmd_port);
-    let mut probe = tls.of_probe(probe);
-    if let Some(port) = peer_port {
+/// How nodes are reached.
+#[derive(Debug, Clone)]
+pub(super) struct Way {
+    pub(super) cookie: Cookie,
+    pub(super) epmd_port: u16,
+    /// Where every node listens, instead of asking EPMD.
+    pub(super) peer_port: Option<u16>,
+    /// Whether TLS is spoken with it, and with which certificates.
+    pub(super) tls: Tls,
+    /// Whether only at private addresses.
+    pub(super) private_only: bool,
+    /// What one step of connecting may take, if it is said.
+    pub(super) setup_time: Option<Duration>,
+}
+
+impl Way {
+    pub(super) fn allows(&self, address: IpAddr) -> bool {
+        !self.private_only || dist::is_private(address)
+    }
+}
+
+/// A node with a link to `peer` and nothing else, under a name that the peer gives.
+pub(super) async fn visit(peer: &NodeName, way: &Way) -> Result<Node, ConnectError> {
+    let allows = way.clone();
+    let probe = Probe::new(way.cookie.clone(), host_like(peer)).epmd_port(way.epmd_port);
+    let mut probe = way.tls.of_probe(probe).allow_address(move |address| allows.allows(address));
+    if let Some(port) = way.peer_port {
         probe = probe.peer_port(port);
+    }
+    if let Some(time) = way.setup_time {
+        probe = probe.setup_time(time);
     }
     match probe.connect(peer).await {
         Err(ConnectError::Handshake(HandshakeError::Closed { step: Step::Status })) => {}
         reached => return reached,
     }
-    let node = under_a_name(peer, cookie, peer_port, tls).await?;
+    let node = under_a_name(peer, way).await?;
     node.connect(peer).await.map(|()| node)
 }
 
 /// For a node that gives no names (OTP 23 closes the connection when it is asked for one): one of a bounded number of names,
 /// since each stays in its atom table.
-async fn under_a_name(
-    peer: &NodeName,
-    cookie: &Cookie,
-    port: Option<u16>,
-    tls: &Tls,
-) -> Result<Node, ConnectError> {
+async fn under_a_name(peer: &NodeName, way: &Way) -> Result<Node, ConnectError> {
     let base = format!("beamjoin-{}", rand::random::<u16>());
     let name = NodeName::from_parts(&base, host_like(peer))?;
-    let builder = Node::builder(name, cookie.clone()).listen(Listen::Off).epmd(Epmd::None);
-    let mut builder = tls.of_node(builder);
-    if let Some(port) = port {
+    let allows = way.clone();
+    let builder = Node::builder(name, way.cookie.clone()).listen(Listen::Off).epmd(Epmd::None);
+    let mut builder = way.tls.of_node(builder).allow_address(move |address| allows.allows(address));
+    if let Some(port) = way.peer_port {
         builder = builder.peer_port(port);
+    }
+    if let Some(time) = way.setup_time {
+        builder = builder.setup_time(time);
     }
     // It fails only where there are no random numbers.
     builder.start().await.map_err(|_| ConnectError::ShuttingDown)
