@@ -143,7 +143,10 @@ impl Running {
                 },
                 () = printer.closed() => break Ok(ExitCode::SUCCESS),
                 () = signals.stop() => break Ok(ExitCode::SUCCESS),
-                () = hangups.next() => reload(self.cluster.node()).await,
+                () = hangups.next() => {
+                    // Beside everything else: reading files may take long.
+                    tokio::spawn(reload(self.cluster.node().clone()));
+                }
             }
         };
         self.readiness.stop();
@@ -171,7 +174,7 @@ fn tell(printer: &Printer, history: &History, line: &Line) {
 }
 
 /// SIGHUP: the certificates are read again.
-async fn reload(node: &Node) {
+async fn reload(node: Node) {
     #[cfg(feature = "tls")]
     match node.reload_tls().await {
         Ok(()) => info!("SIGHUP: the certificates were read again, for new connections"),
