@@ -237,14 +237,20 @@ impl Work {
         mut stop: oneshot::Receiver<Infallible>,
     ) {
         loop {
+            let since = Instant::now();
             tokio::select! {
                 () = hold.ended() => drop(hold),
                 _ = &mut stop => return hold.close().await,
             }
             tracing::warn!(name = self.entry.base, "EPMD has closed our registration");
             status.send_replace(Status::Lost { error: None });
+            let again = async {
+                // One that takes every registration and lets go of it is not asked without a pause.
+                sleep(self.config.retry.saturating_sub(since.elapsed())).await;
+                self.again(&status).await
+            };
             hold = tokio::select! {
-                hold = self.again(&status) => hold,
+                hold = again => hold,
                 _ = &mut stop => return,
             };
             tracing::info!(name = self.entry.base, status = ?hold.status(), "registered again");
