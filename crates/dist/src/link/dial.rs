@@ -81,7 +81,9 @@ async fn reach(peer: &NodeName, route: &Route) -> Result<Socket, ConnectError> {
                 Ok(stream) => stream,
                 Err(error) => {
                     // EPMD serves both families, a node mostly one: the host's other addresses.
-                    let others = resolve(peer, info.port, route).await?;
+                    let Ok(others) = resolve(peer, info.port, route).await else {
+                        return Err(error);
+                    };
                     let others: Vec<_> = others.into_iter().filter(|addr| *addr != told).collect();
                     if others.is_empty() {
                         return Err(error);
