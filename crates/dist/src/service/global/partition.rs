@@ -99,8 +99,12 @@ impl Machine {
     pub(super) fn remove_connection(&mut self, node: &Atom) {
         // OTP does so for known nodes only. But one that we do not know has forgotten us too, and if
         // the connection stayed, nobody would begin to connect the partitions again.
-        tracing::warn!(%node, "`global` there left us, in order to prevent overlapping partitions");
         self.effects.push(Effect::Disconnect { node: node.clone() });
+        if self.peers.get(node).is_some_and(|peer| peer.removing) {
+            // It is being left already.
+            return;
+        }
+        tracing::warn!(%node, "`global` there left us, in order to prevent overlapping partitions");
         self.node_down(node, Leaving::Removed);
     }
 
