@@ -191,7 +191,9 @@ impl Processes {
     /// What waits in the mailboxes of each kind of process.
     pub(crate) fn mailboxes(&self) -> Vec<MailboxStats> {
         let mut of: Vec<MailboxStats> = ProcessKind::ALL.map(MailboxStats::none).into();
-        for process in self.read().by_id.values() {
+        // To look at a million queues takes long, and who delivers must not wait for that.
+        let processes: Vec<_> = self.read().by_id.values().cloned().collect();
+        for process in processes {
             let kind = process.kind();
             let (messages, bytes) = process.queue.held();
             if let Some(stats) = of.iter_mut().find(|stats| stats.kind == kind) {
