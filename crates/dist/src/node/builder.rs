@@ -60,6 +60,14 @@ impl Listen {
         let ip = if is_ipv4 { Ipv4Addr::UNSPECIFIED.into() } else { Ipv6Addr::UNSPECIFIED.into() };
         Self::Addr(SocketAddr::new(ip, 0))
     }
+
+    /// Listens as a node would, and stops at once: the port is free again. In a Tokio runtime.
+    ///
+    /// # Errors
+    /// What the system said of the address, or of the last port of a range.
+    pub fn try_out(&self) -> std::io::Result<()> {
+        if matches!(self, Self::Off) { Ok(()) } else { bind(self).map(drop) }
+    }
 }
 
 impl Epmd {

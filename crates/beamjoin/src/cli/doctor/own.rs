@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::{IpAddr, SocketAddr, TcpListener, UdpSocket},
+    net::{IpAddr, UdpSocket},
     time::Duration,
 };
 
@@ -57,21 +57,7 @@ pub(super) async fn resolve(host: &str) -> io::Result<Vec<IpAddr>> {
 
 /// Whether the port can be listened on. It is free again at once.
 pub(super) fn port(listen: &Listen) -> Outcome {
-    let tried = match listen {
-        Listen::Addr(addr) => bind(*addr),
-        Listen::Ports { ip, range } => {
-            let mut tried = Err(io::ErrorKind::AddrInUse.into());
-            for port in range.clone() {
-                tried = bind(SocketAddr::new(*ip, port));
-                if tried.is_ok() {
-                    break;
-                }
-            }
-            tried
-        }
-        Listen::Off => Ok(()),
-    };
-    match tried {
+    match listen.try_out() {
         Ok(()) => Outcome::ok(match listen {
             Listen::Addr(addr) if addr.port() == 0 => format!("any free port of {}", addr.ip()),
             listen => format!("{listen} can be listened on"),
@@ -82,10 +68,6 @@ pub(super) fn port(listen: &Listen) -> Outcome {
             "give another address or port with --listen, or end what uses it",
         ),
     }
-}
-
-fn bind(addr: SocketAddr) -> io::Result<()> {
-    TcpListener::bind(addr).map(drop)
 }
 
 /// EPMD on this host, and whether our name is free there.
@@ -131,8 +113,12 @@ async fn at_home(port: u16) -> Result<Vec<(String, u16)>, LookupError> {
 }
 
 fn is_refused(error: &LookupError) -> bool {
-    matches!(error, LookupError::Unreachable { source, .. }
-        if source.kind() == io::ErrorKind::ConnectionRefused)
+    matches!(error, LookupError::Unreachable { source, .. } if matches!(
+        source.kind(),
+        io::ErrorKind::ConnectionRefused
+            | io::ErrorKind::AddrNotAvailable
+            | io::ErrorKind::NetworkUnreachable
+    ))
 }
 
 /// There is no EPMD on this host.
