@@ -3,6 +3,7 @@
 //! is an error with that server's own output, never a test that passes by not running.
 
 pub mod beam;
+pub mod both_ways;
 pub mod certificates;
 pub mod elixir_node;
 pub mod epmd;

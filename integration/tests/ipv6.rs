@@ -2,9 +2,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use anyhow::{Context, Result, ensure};
-use dist::etf::Term;
-use dist::{Cookie, Exports, Listen, Node, NodeBuilder, NodeName, Probe, Raise, Visibility, epmd};
+use anyhow::{Context, Result};
+use dist::{Cookie, Listen, NodeBuilder, NodeName, Probe, Visibility, epmd};
+use integration::both_ways::{call_both_ways, doubles, ping};
 use integration::{
     Authority, Beam, BeamOptions, JoinOptions, Postgres, RustNode, SOON, World, eventually,
     name_of, unique,
@@ -23,26 +23,7 @@ async fn beam(world: &World, host: &str) -> Result<Beam> {
 fn node(world: &World, host: &str) -> Result<NodeBuilder> {
     let name = NodeName::from_parts(&unique("rust"), host)?;
     let any = Listen::any_port(&name);
-    let exports = Exports::new();
-    exports.add("rust", "double", |[number]: [Term; 1]| async move {
-        let number = number.as_u64().ok_or_else(Raise::badarg)?;
-        Ok::<_, Raise>(i64::try_from(number * 2)?)
-    });
-    Ok(world.node_named(name, Cookie::new(&world.cookie)?).listen(any).exports(exports))
-}
-
-async fn call_both_ways(node: &Node, beam: &Beam) -> Result<()> {
-    let peer = name_of(beam)?;
-    let sum =
-        node.rpc(&peer, "erlang", "+", vec![Term::from(1), Term::from(2)], Some(SOON)).await?;
-    ensure!(sum == Term::from(3), "{sum}");
-    let double = beam.eval(format!("rpc:call('{}', rust, double, [21])", node.name())).await?;
-    ensure!(double == "42", "{double}");
-    Ok(())
-}
-
-async fn ping(beam: &Beam, node: &Node) -> Result<String> {
-    beam.eval(format!("net_adm:ping('{}')", node.name())).await
+    Ok(world.node_named(name, Cookie::new(&world.cookie)?).listen(any).exports(doubles()))
 }
 
 #[tokio::test]

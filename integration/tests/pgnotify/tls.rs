@@ -1,11 +1,9 @@
 //! TLS in every `sslmode`, with a certification authority of our own.
 
-use std::path::PathBuf;
-
 use anyhow::Result;
-use integration::{Postgres, PostgresOptions, TlsFiles, unique};
+use integration::{Authority, Identity, Postgres, PostgresOptions, TlsFiles};
 use pgnotify::{Config, Error};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
+use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 use tempfile::TempDir;
 
 use crate::helpers::{Ears, config};
@@ -14,41 +12,20 @@ use crate::helpers::{Ears, config};
 const ENCRYPTED: &str = "SELECT ssl FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
                          WHERE application_name = 'pgnotify'";
 
-/// An authority, and a folder with its certificate in a file.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    folder: TempDir,
+/// A certificate and its key as Postgres takes them.
+fn files(identity: &Identity) -> Result<TlsFiles> {
+    let read = |path| std::fs::read_to_string(path);
+    let (cert, key, ca) = (read(&identity.cert)?, read(&identity.key)?, read(&identity.ca)?);
+    Ok(TlsFiles { cert, key, client_ca: Some(ca) })
 }
 
-impl Authority {
-    fn new() -> Result<Self> {
-        let mut params = CertificateParams::new(Vec::new())?;
-        params.distinguished_name.push(DnType::CommonName, unique("authority"));
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate()?)?;
-        let folder = TempDir::new()?;
-        std::fs::write(folder.path().join("ca.pem"), issuer.pem())?;
-        Ok(Self { issuer, folder })
-    }
+fn sign(authority: &Authority, hosts: &[&str]) -> Result<TlsFiles> {
+    files(&authority.sign(hosts)?)
+}
 
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("ca.pem")
-    }
-
-    /// A certificate for these names and addresses.
-    fn sign(&self, names: &[&str]) -> Result<TlsFiles> {
-        let names: Vec<_> = names.iter().map(|name| (*name).to_owned()).collect();
-        let mut params = CertificateParams::new(names)?;
-        params.distinguished_name.push(DnType::CommonName, "postgres");
-        let key = KeyPair::generate()?;
-        let cert = params.signed_by(&key, &self.issuer)?.pem();
-        Ok(TlsFiles { cert, key: key.serialize_pem(), client_ca: Some(self.issuer.pem()) })
-    }
-
-    /// A server for 127.0.0.1 under this authority.
-    async fn server(&self) -> Result<Postgres> {
-        server(self.sign(&["127.0.0.1"])?, None).await
-    }
+/// A server for 127.0.0.1 under this authority.
+async fn server_of(authority: &Authority) -> Result<Postgres> {
+    server(sign(authority, &["127.0.0.1"])?, None).await
 }
 
 async fn server(tls: TlsFiles, hba: Option<&str>) -> Result<Postgres> {
@@ -72,7 +49,7 @@ async fn encrypted(postgres: &Postgres, config: Config) -> Result<bool> {
 #[tokio::test]
 async fn every_mode_does_what_it_says() -> Result<()> {
     let authority = Authority::new()?;
-    let postgres = authority.server().await?;
+    let postgres = server_of(&authority).await?;
     let root = format!("sslrootcert={}", authority.file().display());
     for (mode, expected) in [
         ("disable", false),
@@ -90,7 +67,7 @@ async fn every_mode_does_what_it_says() -> Result<()> {
 #[tokio::test]
 async fn another_authority_is_refused_by_the_verifying_modes_only() -> Result<()> {
     let (authority, other) = (Authority::new()?, Authority::new()?);
-    let postgres = authority.server().await?;
+    let postgres = server_of(&authority).await?;
     let root = format!("sslrootcert={}", other.file().display());
     for mode in ["prefer", "require"] {
         assert!(encrypted(&postgres, with(&postgres, &format!("sslmode={mode}&{root}"))).await?);
@@ -107,7 +84,7 @@ async fn another_authority_is_refused_by_the_verifying_modes_only() -> Result<()
 #[tokio::test]
 async fn another_host_name_is_refused_by_verify_full_only() -> Result<()> {
     let authority = Authority::new()?;
-    let postgres = server(authority.sign(&["elsewhere.example"])?, None).await?;
+    let postgres = server(sign(&authority, &["elsewhere.example"])?, None).await?;
     let root = format!("sslrootcert={}", authority.file().display());
     assert!(encrypted(&postgres, with(&postgres, &format!("sslmode=verify-ca&{root}"))).await?);
     let strict = with(&postgres, &format!("sslmode=verify-full&{root}"));
@@ -127,8 +104,8 @@ async fn another_host_name_is_refused_by_verify_full_only() -> Result<()> {
 #[tokio::test]
 async fn a_certificate_that_is_replaced_later_passes() -> Result<()> {
     let (authority, other) = (Authority::new()?, Authority::new()?);
-    let postgres = authority.server().await?;
-    let root = authority.folder.path().join("root.pem");
+    let postgres = server_of(&authority).await?;
+    let root = authority.folder().join("root.pem");
     std::fs::copy(authority.file(), &root)?;
     let options = format!("sslmode=verify-full&sslrootcert={}", root.display());
     let mut ears = Ears::connected_on(with(&postgres, &options), &["c"]).await?;
@@ -185,7 +162,7 @@ async fn a_server_without_tls_serves_prefer_and_disable_only() -> Result<()> {
 #[tokio::test]
 async fn prefer_falls_back_where_tls_is_not_admitted() -> Result<()> {
     let authority = Authority::new()?;
-    let postgres = server(authority.sign(&["127.0.0.1"])?, Some("hostnossl")).await?;
+    let postgres = server(sign(&authority, &["127.0.0.1"])?, Some("hostnossl")).await?;
     assert!(!encrypted(&postgres, with(&postgres, "sslmode=prefer")).await?);
     let error = Ears::on(with(&postgres, "sslmode=require"), &["c"]).failed().await?;
     assert_eq!(error.sqlstate(), Some("28000"), "{error}");
@@ -195,7 +172,7 @@ async fn prefer_falls_back_where_tls_is_not_admitted() -> Result<()> {
 #[tokio::test]
 async fn a_server_that_demands_tls_refuses_disable() -> Result<()> {
     let authority = Authority::new()?;
-    let postgres = server(authority.sign(&["127.0.0.1"])?, Some("hostssl")).await?;
+    let postgres = server(sign(&authority, &["127.0.0.1"])?, Some("hostssl")).await?;
     assert!(encrypted(&postgres, with(&postgres, "sslmode=prefer")).await?);
     let error = Ears::on(with(&postgres, "sslmode=disable"), &["c"]).failed().await?;
     assert_eq!(error.sqlstate(), Some("28000"), "{error}");
@@ -209,7 +186,7 @@ async fn a_server_that_demands_tls_refuses_disable() -> Result<()> {
 async fn tls_1_2_is_spoken_too() -> Result<()> {
     let authority = Authority::new()?;
     let settings = vec![("ssl_max_protocol_version".to_owned(), "TLSv1.2".to_owned())];
-    let tls = Some(authority.sign(&["127.0.0.1"])?);
+    let tls = Some(sign(&authority, &["127.0.0.1"])?);
     let postgres =
         Postgres::start_with(PostgresOptions { tls, settings, ..PostgresOptions::default() })
             .await?;
@@ -221,7 +198,7 @@ async fn tls_1_2_is_spoken_too() -> Result<()> {
 #[tokio::test]
 async fn a_password_crosses_tls() -> Result<()> {
     let authority = Authority::new()?;
-    let tls = Some(authority.sign(&["127.0.0.1"])?);
+    let tls = Some(sign(&authority, &["127.0.0.1"])?);
     let password = Some("correct-horse".to_owned());
     let postgres =
         Postgres::start_with(PostgresOptions { tls, password, ..PostgresOptions::default() })
@@ -233,19 +210,16 @@ async fn a_password_crosses_tls() -> Result<()> {
 #[tokio::test]
 async fn a_client_certificate_is_shown_when_asked_for() -> Result<()> {
     let authority = Authority::new()?;
-    let tls = authority.sign(&["127.0.0.1"])?;
+    let tls = sign(&authority, &["127.0.0.1"])?;
     let options = PostgresOptions {
         tls: Some(tls),
         hba: Some("hostssl all all 127.0.0.1/32 cert\n".to_owned()),
         ..PostgresOptions::default()
     };
     let postgres = Postgres::start_with(options).await?;
-    // `cert` wants the role's name as the common name, which is what `sign` writes.
-    let client = authority.sign(&[])?;
-    let (cert, key) =
-        (authority.folder.path().join("me.crt"), authority.folder.path().join("me.key"));
-    std::fs::write(&cert, client.cert)?;
-    std::fs::write(&key, client.key)?;
+    // `cert` wants the role's name as the common name.
+    let client = authority.sign_common_name("postgres")?;
+    let (cert, key) = (client.cert, client.key);
     let options = format!("sslmode=require&sslcert={}&sslkey={}", cert.display(), key.display());
     assert!(encrypted(&postgres, with(&postgres, &options)).await?);
     let error = Ears::on(with(&postgres, "sslmode=require"), &["c"]).failed().await?;
@@ -256,7 +230,7 @@ async fn a_client_certificate_is_shown_when_asked_for() -> Result<()> {
 #[tokio::test]
 async fn a_root_certificate_that_cannot_be_read_is_named() -> Result<()> {
     let authority = Authority::new()?;
-    let postgres = authority.server().await?;
+    let postgres = server_of(&authority).await?;
     let config = with(&postgres, "sslmode=verify-full&sslrootcert=/nonexistent/root.pem");
     let error = Ears::on(config, &["c"]).failed().await?;
     assert!(error.to_string().contains("/nonexistent/root.pem"), "{error}");

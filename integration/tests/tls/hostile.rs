@@ -5,12 +5,13 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use dist::handshake::{HandshakeError, Step};
 use dist::{ConnectError, Limits, Node, NodeName};
+use integration::both_ways::{call_both_ways, ping};
 use integration::{SOON, unique};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::time::timeout;
 
-use crate::support::{Log, Place, call_both_ways, client_hello, ping, secured};
+use crate::support::{Log, Place, client_hello, secured};
 
 /// Waits until the node closes, and gives what it said before.
 async fn closed(stream: &mut (impl AsyncReadExt + Unpin)) -> Result<Vec<u8>> {

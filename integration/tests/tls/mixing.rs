@@ -5,9 +5,10 @@ use std::time::Duration;
 use anyhow::Result;
 use dist::ConnectError;
 use dist::handshake::{HandshakeError, Step};
+use integration::both_ways::ping;
 use integration::{World, name_of};
 
-use crate::support::{Log, Place, ping};
+use crate::support::{Log, Place};
 
 fn handshake(result: Result<(), ConnectError>) -> HandshakeError {
     match result {

@@ -3,9 +3,10 @@
 use anyhow::{Context, Result, bail};
 use dist::handshake::HandshakeError;
 use dist::{ConnectError, Node, TlsFailure};
+use integration::both_ways::{call_both_ways, ping};
 use integration::{Authority, Beam, Identity, SOON, eventually, name_of};
 
-use crate::support::{Log, Place, call_both_ways, ping};
+use crate::support::{Log, Place};
 
 /// Why dialling failed.
 async fn refusal(node: &Node, beam: &Beam) -> Result<TlsFailure> {

@@ -4,9 +4,10 @@ use std::fs;
 
 use anyhow::Result;
 use dist::{TlsConfig, TlsConfigError};
+use integration::both_ways::{call_both_ways, ping};
 use integration::{Authority, Identity, name_of};
 
-use crate::support::{Log, Place, call_both_ways, ping};
+use crate::support::{Log, Place};
 
 /// Puts other contents into the files of an identity.
 fn replace(files: &Identity, new: &Identity) -> Result<()> {

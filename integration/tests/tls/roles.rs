@@ -3,14 +3,13 @@
 use anyhow::{Context, Result, ensure};
 use dist::etf::Term;
 use dist::{DownReason, NodeEvent, Probe, Visibility};
+use integration::both_ways::{call_both_ways, doubles, ping};
 use integration::{Beam, Proxy, SOON, event, eventually, name_of};
 use rustls::{CipherSuite, ProtocolVersion};
 use tokio::io::AsyncReadExt;
 use tokio::time::timeout;
 
-use crate::support::{
-    Place, call_both_ways, echo, established, exports, old_client, ping, secured_by,
-};
+use crate::support::{Place, echo, established, old_client, secured_by};
 
 #[tokio::test]
 async fn both_roles_hidden_and_visible() -> Result<()> {
@@ -21,7 +20,7 @@ async fn both_roles_hidden_and_visible() -> Result<()> {
         for visibility in [Visibility::Visible, Visibility::Hidden] {
             let start = async || {
                 let node = place.world.node("rust")?.tls(place.identity()?.config()?);
-                anyhow::Ok(node.visibility(visibility).exports(exports()).start().await?)
+                anyhow::Ok(node.visibility(visibility).exports(doubles()).start().await?)
             };
             let dialling = start().await?;
             dialling.connect(&name_of(&beam)?).await?;

@@ -6,6 +6,7 @@ use anyhow::{Context, Result, ensure};
 use dist::etf::{Term, term};
 use dist::handshake::{Initiator, Local, Packets, Prefix, StatusOutcome};
 use dist::{Cookie, Exports, Flags, Node, NodeName, Process, Raise};
+use integration::both_ways::doubles;
 use integration::{Authority, Beam, Identity, SOON, World, eventually, name_of};
 use rustls::pki_types::ServerName;
 use rustls::pki_types::pem::PemObject;
@@ -51,37 +52,13 @@ impl Place {
     }
 
     pub(crate) async fn node_as(&self, identity: &Identity) -> Result<Node> {
-        let node = self.world.node("rust")?.tls(identity.config()?).exports(exports());
+        let node = self.world.node("rust")?.tls(identity.config()?).exports(doubles());
         Ok(node.start().await?)
     }
 
     pub(crate) async fn node(&self) -> Result<Node> {
         self.node_as(&self.identity()?).await
     }
-}
-
-pub(crate) fn exports() -> Exports {
-    let exports = Exports::new();
-    exports.add("rust", "double", |[number]: [Term; 1]| async move {
-        let number = number.as_u64().ok_or_else(Raise::badarg)?;
-        Ok::<_, Raise>(i64::try_from(number * 2)?)
-    });
-    exports
-}
-
-/// Calls a function each way.
-pub(crate) async fn call_both_ways(node: &Node, beam: &Beam) -> Result<()> {
-    let peer = name_of(beam)?;
-    let sum =
-        node.rpc(&peer, "erlang", "+", vec![Term::from(1), Term::from(2)], Some(SOON)).await?;
-    ensure!(sum == Term::from(3), "{sum}");
-    let double = beam.eval(format!("rpc:call('{}', rust, double, [21])", node.name())).await?;
-    ensure!(double == "42", "{double}");
-    Ok(())
-}
-
-pub(crate) async fn ping(beam: &Beam, node: &Node) -> Result<String> {
-    beam.eval(format!("net_adm:ping('{}')", node.name())).await
 }
 
 /// A process on a BEAM node that sends back what it gets.
