@@ -5,7 +5,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use dist::etf::{Term, term};
 use dist::handshake::{Initiator, Local, Packets, Prefix, StatusOutcome};
-use dist::{Cookie, Exports, Flags, Node, NodeName, Process, Raise};
+use dist::{Cookie, Flags, Node, NodeName, Process};
 use integration::both_ways::doubles;
 use integration::{Authority, Beam, Identity, SOON, World, eventually, name_of};
 use rustls::pki_types::ServerName;
