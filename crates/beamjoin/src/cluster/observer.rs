@@ -13,7 +13,8 @@ use crate::Ignored;
 /// Sees who is in a cluster, who was, and how discovery is doing, at any time. Cheap to clone.
 ///
 /// It knows at most as many names as [`Limits::names`](crate::Limits::names) (4,096), and forgets who is gone after
-/// [`Limits::forget_lost_after`](crate::Limits::forget_lost_after) (1 h), or after 10 min if it never announced itself.
+/// [`Limits::forget_lost_after`](crate::Limits::forget_lost_after) (1 h), or after 10 min if it never announced itself, when it is
+/// asked for the members.
 /// How a link is doing, a [`Node`](dist::Node::peers) tells.
 #[derive(Debug, Clone)]
 pub struct Observer(Arc<Mutex<Roster>>);

@@ -217,13 +217,13 @@ struct Work {
 
 impl Work {
     async fn first(&self) -> Result<Hold, RegisterError> {
-        let deadline = Instant::now() + self.config.patience;
+        let start = Instant::now();
         loop {
             let error = match self.attempt(true).await {
                 Ok(hold) => return Ok(hold),
                 Err(error) => error,
             };
-            if Instant::now() >= deadline {
+            if start.elapsed() >= self.config.patience {
                 return Err(error);
             }
             sleep(START_RETRY.min(self.config.patience)).await;

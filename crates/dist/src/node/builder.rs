@@ -232,10 +232,10 @@ impl NodeBuilder {
     }
 
     /// What one step of connecting may take, and a whole handshake of a peer: 7 s unless said
-    /// otherwise.
+    /// otherwise, and at most a day.
     #[must_use]
     pub fn setup_time(mut self, time: Duration) -> Self {
-        self.step_time = time;
+        self.step_time = time.min(LONGEST);
         self
     }
 
@@ -433,6 +433,9 @@ fn random_creation() -> Result<u32, StartError> {
     let random = getrandom::u32().map_err(|error| StartError::Random(error.to_string()))?;
     Ok(random.max(FIRST_CREATION))
 }
+
+/// The longest that anything may be waited for: more cannot be added to every time.
+pub(super) const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
 
 fn bind(listen: &Listen) -> std::io::Result<tokio::net::TcpListener> {
     match listen {

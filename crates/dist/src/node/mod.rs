@@ -333,7 +333,7 @@ impl Node {
     /// Stops in order: no more connections, every process ends with `shutdown`, what is queued is
     /// written, links are closed, EPMD is left. What is not done after `deadline` is cut off.
     pub async fn shutdown(&self, deadline: Duration) {
-        let until = Instant::now() + deadline;
+        let until = Instant::now() + deadline.min(builder::LONGEST);
         let shared = &self.shared;
         shared.stopping.cancel();
         shared.links.close();
