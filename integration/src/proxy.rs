@@ -3,6 +3,7 @@
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -10,6 +11,9 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
+
+/// How much is passed on at once, in bytes.
+const PIECE: u32 = 16 * 1024;
 
 /// Passes connections on to a target until told otherwise. Ends with this value, and its
 /// connections with it.
@@ -33,6 +37,8 @@ struct Shared {
 #[derive(Clone, Copy, Debug)]
 struct Orders {
     target: SocketAddr,
+    /// After each piece that was passed on there is a pause of this.
+    pause: Duration,
     /// Nothing passes, nothing is closed.
     stalled: bool,
     /// Connections older than this are ended.
@@ -44,7 +50,8 @@ struct Orders {
 impl Proxy {
     /// A proxy on a port of its own.
     pub async fn start(target: SocketAddr) -> Result<Self> {
-        let orders = Orders { target, stalled: false, cut: 0, half_closed: 0 };
+        let orders =
+            Orders { target, pause: Duration::ZERO, stalled: false, cut: 0, half_closed: 0 };
         let mut proxy = Self {
             addr: (Ipv4Addr::LOCALHOST, crate::postgres::port()?).into(),
             shared: Arc::new(Shared {
@@ -78,6 +85,12 @@ impl Proxy {
     /// Lets bytes pass again. What was held back is passed on first.
     pub fn resume(&self) {
         self.shared.orders.send_modify(|orders| orders.stalled = false);
+    }
+
+    /// From now on no more than so many bytes a second pass in each direction of each connection.
+    pub fn narrow(&self, bytes: u32) {
+        let pause = Duration::from_secs(1) * PIECE / bytes;
+        self.shared.orders.send_modify(|orders| orders.pause = pause);
     }
 
     /// Sends the client of every connection an end of file, as if the target had closed its side;
@@ -192,7 +205,7 @@ async fn copy(
     towards_client: bool,
 ) -> Result<()> {
     let mut orders = shared.orders.subscribe();
-    let mut buffer = vec![0; 16 * 1024];
+    let mut buffer = [0; PIECE as usize];
     loop {
         let closed = |orders: &Orders| towards_client && orders.half_closed > start.half_closed;
         let now = *orders.wait_for(|orders| !orders.stalled || closed(orders)).await?;
@@ -214,8 +227,11 @@ async fn copy(
             return Ok(());
         }
         // A stall that began during the read holds this back too.
-        orders.wait_for(|orders| !orders.stalled).await?;
+        let pause = orders.wait_for(|orders| !orders.stalled).await?.pause;
         to.write_all(buffer.get(..count).unwrap_or_default()).await?;
         counter.fetch_add(u64::try_from(count)?, Ordering::Relaxed);
+        if !pause.is_zero() {
+            tokio::time::sleep(pause).await;
+        }
     }
 }

@@ -2,12 +2,12 @@
 
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use dist::etf::{Term, term};
 use dist::{DownReason, NodeEvent, NodeEvents};
 use futures::FutureExt;
-use integration::{Beam, SOON, World, event, name_of};
-use tokio::time::interval;
+use integration::{Beam, Proxy, SOON, World, event, name_of};
+use tokio::time::{interval, timeout};
 
 /// A BEAM node closes after this much and a quarter without a byte from us.
 const TICK_TIME: u32 = 2;
@@ -106,6 +106,52 @@ async fn a_frozen_peer_is_given_up() -> Result<()> {
     beam.thaw()?;
     beam.sees(node.name().as_str(), false, SOON).await?;
     assert_eq!(beam.eval(format!("net_adm:ping('{}')", node.name())).await?, "pong");
+    Ok(())
+}
+
+/// While one long message is on its way, for several tick times, there are no ticks beside it: its fragments are
+/// the sign of life, in both directions.
+#[tokio::test]
+async fn a_long_message_on_a_narrow_line_is_life_enough() -> Result<()> {
+    /// Five times as long as the other side would wait.
+    const BYTES: usize = 12_000_000;
+    const A_SECOND: u32 = 1_000_000;
+    let world = World::new().await?;
+    let beam = ticking(&world, "far").await?;
+    let there = name_of(&beam)?;
+    let lookup =
+        format!("{{port, P, _}} = erl_epmd:port_please(\"{}\", {{127,0,0,1}}), P", there.base());
+    let port: u16 = beam.eval(lookup).await?.parse()?;
+    let proxy = Proxy::start(([127, 0, 0, 1], port).into()).await?;
+    let node = world.node("rust")?.peer_port(proxy.addr().port());
+    let node = node.tick_time(Duration::from_secs(TICK_TIME.into())).start().await?;
+    let mut mailbox = node.register("sink")?;
+    node.connect(&there).await?;
+    let mut events = node.events();
+    proxy.narrow(A_SECOND);
+    let start = Instant::now();
+    beam.eval(format!(
+        "register(sink, spawn(fun() -> receive Got -> {{sink, '{0}'}} ! {{got, erlang:md5(Got)}} end end)), \
+         spawn(fun() -> {{sink, '{0}'}} ! binary:copy(<<7>>, {BYTES}) end), ok",
+        node.name()
+    ))
+    .await?;
+    let long = Term::Binary(vec![7; BYTES].into());
+    node.send(("sink", &there), long.clone()).await?;
+    let mut got = Vec::new();
+    while got.len() < 2 {
+        let message = timeout(5 * LONG, mailbox.recv()).await?.context("the mailbox was closed")?;
+        got.push(message.term);
+    }
+    let digest = beam.eval(format!("erlang:md5(binary:copy(<<7>>, {BYTES}))")).await?;
+    let [ours, theirs] = if got[0] == long { [1, 0] } else { [0, 1] };
+    assert_eq!(got[theirs], long);
+    assert_eq!(got[ours].to_string(), format!("{{got,{digest}}}"));
+    // Or it has shown nothing.
+    ensure!(start.elapsed() > LONG, "the line was not narrow");
+    nothing_goes_down(&mut events, Duration::ZERO).await?;
+    assert!(events.next().now_or_never().is_none());
+    assert_eq!(beam.eval("nodes(connected)").await?, format!("['{}']", node.name()));
     Ok(())
 }
 
