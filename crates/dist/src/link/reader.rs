@@ -20,10 +20,12 @@ use crate::wire::frame::{Frame, FrameBuffer};
 use crate::wire::incoming::{FrameError, Incoming, Message};
 use crate::wire::tick::{Due, Ticker};
 
-/// How long a reader that just had a message looks for the next one before it sleeps. A BEAM's
-/// schedulers do the same (`+sbwt`): being woken by the kernel takes longer than answering a call,
-/// and who calls again and again has its next call under way by then. To do without for a while after
-/// having looked in vain gains nothing: two that sleep are slow for each other, and stay so.
+/// How long a reader that just had a message looks for the next one before it sleeps, where something
+/// was written since the one before, so that the two may be talking. A BEAM's schedulers do the same
+/// (`+sbwt`): being woken by the kernel takes longer than answering a call, and who calls again and
+/// again has its next call under way by then. To do without for a while after having looked in vain gains
+/// nothing: two that sleep are slow for each other, and stay so. What only comes in comes anyway, and
+/// the longer it is left alone the more of it is read at once.
 const LINGER: Duration = Duration::from_micros(50);
 
 /// Reads until the link is closed from either side, then tells everybody.
@@ -67,10 +69,12 @@ async fn read_all(
                 if count == 0 {
                     return Ok(());
                 }
-                if ticker.on_read(link.on_read(count), link.last_write()) {
+                let (last, written) = (link.last_read(), link.last_write());
+                if ticker.on_read(link.on_read(count), written) {
                     link.outbox.tick();
                 }
-                lively = take_frames(link, &mut buffer, &mut incoming, shared).await?;
+                let had_message = take_frames(link, &mut buffer, &mut incoming, shared).await?;
+                lively = had_message && written > last;
             }
             () = &mut alarm => {
                 let next = on_alarm(link, &mut ticker, shared)?;
