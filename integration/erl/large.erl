@@ -4,7 +4,7 @@
 %%   {From, Ref, take, Term}    -> {Ref, ok}     keeps it
 %%   {From, Ref, drop}          -> {Ref, ok}     forgets both
 -module(large).
--export([start/0, out/2, back/2, pings/2, drop/1, ask/2]).
+-export([start/0, out/2, push/2, back/1, pings/3, drop/1, ask/2]).
 
 start() ->
     register(large, spawn(fun() -> loop(none) end)),
@@ -32,25 +32,33 @@ out(Node, What) ->
     Term = make(What),
     timed(fun() -> ask(Node, [take, Term]) end).
 
-%% Milliseconds until a term has arrived here.
-back(Node, What) ->
-    ok = ask(Node, [prepare, What]),
+%% Sends a term to a node that does not answer: when that began, in nanoseconds since 1970.
+push(Node, What) ->
+    Term = make(What),
+    Start = erlang:system_time(nanosecond),
+    {large, Node} ! Term,
+    Start.
+
+%% Milliseconds until the term that is ready there has arrived here.
+back(Node) ->
     timed(fun() -> ask(Node, [send]) end).
 
 drop(Node) ->
     ok = ask(Node, [drop]).
 
-%% {99th percentile in microseconds, count} of calls while a term goes each way.
-pings(Node, What) ->
+%% {99th percentile in microseconds, count} of calls while a term goes there, while one comes back, or both.
+pings(Node, What, Ways) ->
     ok = ask(Node, [prepare, What]),
     Parent = self(),
-    Both = [spawn_link(fun() -> Term = make(What), receive go -> ok end, ask(Node, [take, Term]), Parent ! {self(), done} end),
-            spawn_link(fun() -> receive go -> ok end, ask(Node, [send]), Parent ! {self(), done} end)],
+    Going = [spawn_link(fun() -> go(Node, What, Way), Parent ! {self(), done} end) || Way <- Ways],
     pong = gen_server:call({pong, Node}, ping, infinity),
-    [Pid ! go || Pid <- Both],
-    Times = lists:sort(ping(Node, Both)),
+    [Pid ! go || Pid <- Going],
+    Times = lists:sort(ping(Node, Going)),
     Count = length(Times),
     {lists:nth(max(1, Count * 99 div 100), Times) / 1000, Count}.
+
+go(Node, What, out) -> Term = make(What), receive go -> ok end, ask(Node, [take, Term]);
+go(Node, _, back) -> receive go -> ok end, ask(Node, [send]).
 
 ping(_, []) -> [];
 ping(Node, Left) ->

@@ -1,13 +1,18 @@
-//! How fast any answer can be: a thread that does nothing but answer calls, on a socket of its own.
+//! What anybody could reach: threads that do nothing but answer calls, or nothing but read, each on a
+//! socket of its own.
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::time::SystemTime;
 
-use anyhow::Result;
-use dist::NodeName;
+use anyhow::{Result, ensure};
 use dist::etf::{Atom, Pid, Term, term};
+use dist::{Flags, NodeName};
 use integration::raw_peer::{self, frame, read};
-use integration::{Beam, RawPeer, World};
+use integration::{Beam, RawPeer, World, unique};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+use super::sample;
 
 /// Whether the thread sleeps until something comes, or looks without end.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -18,18 +23,90 @@ pub(super) enum Wait {
 
 /// Lets a thread answer the calls of `beam` to the node `name`, until the connection ends.
 pub(super) async fn answer(world: &World, beam: &Beam, name: &str, wait: Wait) -> Result<()> {
+    let socket = dial(world, beam, name, raw_peer::PLAIN).await?;
+    socket.set_nonblocking(wait == Wait::Looking)?;
+    let me = Pid { node: Atom::new(name)?, id: 1, serial: 0, creation: 7 };
+    std::thread::spawn(move || serve(socket, &me));
+    Ok(())
+}
+
+async fn dial(world: &World, beam: &Beam, name: &str, flags: Flags) -> Result<TcpStream> {
     let node: NodeName = beam.name().parse()?;
     let port: u16 = beam
         .eval("[N, _] = string:tokens(atom_to_list(node()), \"@\"), {port, P, _} = erl_epmd:port_please(N, {127,0,0,1}), P")
         .await?
         .parse()?;
     let addr = ([127, 0, 0, 1], port).into();
-    let peer = RawPeer::connect_at(addr, &node, name, &world.cookie, raw_peer::PLAIN).await?;
-    let socket = peer.into_std()?;
-    socket.set_nonblocking(wait == Wait::Looking)?;
-    let me = Pid { node: Atom::new(name)?, id: 1, serial: 0, creation: 7 };
-    std::thread::spawn(move || serve(socket, &me));
-    Ok(())
+    RawPeer::connect_at(addr, &node, name, &world.cookie, flags).await?.into_std()
+}
+
+/// A connection from which a thread reads, and does nothing with what it reads.
+pub(super) struct Reader {
+    pub(super) name: String,
+    socket: TcpStream,
+}
+
+/// How much a [`Reader`] reads.
+#[derive(Clone, Copy)]
+pub(super) enum Much {
+    Frames(usize),
+    Bytes(usize),
+}
+
+/// What a [`Reader`] has done.
+pub(super) struct Done {
+    pub(super) reader: Reader,
+    pub(super) at: SystemTime,
+    /// The CPU time that its thread took, in ns.
+    pub(super) cpu: f64,
+}
+
+impl Reader {
+    /// Connects to a BEAM node, which sends it frames as it sends them to ours.
+    pub(super) async fn connect(world: &World, beam: &Beam) -> Result<Self> {
+        let name = format!("{}@127.0.0.1", unique("reader"));
+        let socket = dial(world, beam, &name, Flags::OFFERED).await?;
+        socket.set_nonblocking(false)?;
+        Ok(Self { name, socket })
+    }
+
+    /// Reads on a thread, until so much has come.
+    pub(super) fn read(self, much: Much) -> JoinHandle<Result<Done>> {
+        spawn_blocking(move || self.read_here(much))
+    }
+
+    fn read_here(mut self, much: Much) -> Result<Done> {
+        let before = sample::cpu_of_thread()?;
+        let mut room = vec![0; 64 * 1024];
+        let (mut bytes, mut frames) = (0, 0);
+        // How much of the frame that is being read is missing, and what there is of the next length.
+        let (mut missing, mut length) = (0, Vec::new());
+        while match much {
+            // To the end of the last one, so that the next round begins with a length.
+            Much::Frames(wanted) => frames < wanted || missing > 0,
+            Much::Bytes(wanted) => bytes < wanted,
+        } {
+            let count = self.socket.read(&mut room)?;
+            ensure!(count > 0, "the connection was closed");
+            bytes += count;
+            let mut rest = &room[..count];
+            while !rest.is_empty() {
+                let taken = missing.min(rest.len());
+                (missing, rest) = (missing - taken, &rest[taken..]);
+                while missing == 0 && !rest.is_empty() {
+                    length.push(rest[0]);
+                    rest = &rest[1..];
+                    if let Ok(whole) = <[u8; 4]>::try_from(&length[..]) {
+                        length.clear();
+                        missing = usize::try_from(u32::from_be_bytes(whole))?;
+                        frames += usize::from(missing > 0);
+                    }
+                }
+            }
+        }
+        let cpu = sample::cpu_of_thread()? - before;
+        Ok(Done { reader: self, at: SystemTime::now(), cpu })
+    }
 }
 
 fn serve(mut socket: TcpStream, me: &Pid) -> Result<()> {

@@ -3,6 +3,7 @@
 use anyhow::Result;
 use integration::World;
 
+use super::bound::{Much, Reader};
 use super::messages::{beam, beam_send, expect, receive, send, sink, took};
 use super::row::{Goal, Row};
 use super::sample::{cpu, median};
@@ -19,7 +20,9 @@ pub(super) async fn rows() -> Result<Vec<Row>> {
     let (one, other) = tokio::try_join!(beam(&world, &NO_SPINNING), beam(&world, &NO_SPINNING))?;
     let node = world.node("rust")?.start().await?;
     let own = std::process::id();
+    let mut reader = Reader::connect(&world, &one).await?;
     let (mut sent, mut received) = <(Sides, Sides)>::default();
+    let mut only_read = Vec::new();
     for _ in 0..ROUNDS {
         expect(&other, MESSAGES).await?;
         let to = sink(&node, &other).await?;
@@ -35,6 +38,13 @@ pub(super) async fn rows() -> Result<Vec<Row>> {
         receiver.await??;
         received.ours.push(cpu(own)? - before);
 
+        let name = reader.name.clone();
+        let reading = reader.read(Much::Frames(MESSAGES));
+        beam_send(&one, &name, MESSAGES).await?;
+        let done = reading.await??;
+        only_read.push(done.cpu);
+        reader = done.reader;
+
         expect(&other, MESSAGES).await?;
         let before = [cpu(one.pid())?, cpu(other.pid())?];
         beam_send(&one, other.name(), MESSAGES).await?;
@@ -42,7 +52,12 @@ pub(super) async fn rows() -> Result<Vec<Row>> {
         sent.theirs.push(cpu(one.pid())? - before[0]);
         received.theirs.push(cpu(other.pid())? - before[1]);
     }
-    Ok(vec![sent.row("sent to a BEAM node"), received.row("received from a BEAM node")])
+    let only_read = Sides { ours: only_read, theirs: received.theirs.clone() };
+    Ok(vec![
+        sent.row("sent to a BEAM node", Goal::TimesAsFast(3.0)),
+        received.row("received from a BEAM node", Goal::TimesAsFast(3.0)),
+        only_read.row("from a BEAM node to a thread that only reads", Goal::None),
+    ])
 }
 
 /// Nanoseconds of CPU time in each round.
@@ -53,14 +68,9 @@ struct Sides {
 }
 
 impl Sides {
-    fn row(self, what: &str) -> Row {
+    fn row(self, what: &str, goal: Goal) -> Row {
         let each = |rounds| median(rounds) / MESSAGES as f64;
         let theirs = Some(("BEAM", each(self.theirs)));
-        Row::new(
-            format!("CPU time of a small message {what}, ns"),
-            each(self.ours),
-            theirs,
-            Goal::TimesAsFast(3.0),
-        )
+        Row::new(format!("CPU time of a small message {what}, ns"), each(self.ours), theirs, goal)
     }
 }

@@ -2,13 +2,14 @@
 //!
 //! A BEAM node drives all of it, against a Rust node and against another BEAM node.
 
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
 use dist::etf::{Term, term};
 use dist::{Caller, Exit, GenServer, Process, Reply};
 use integration::{Beam, World, name_of};
 
+use super::bound::{Much, Reader};
 use super::row::{Goal, Row};
 use super::sample::{self, median};
 
@@ -64,73 +65,139 @@ pub(super) async fn rows() -> Result<Vec<Row>> {
 
     let ours = End { name: node.name().to_string(), pid: std::process::id() };
     let theirs = End { name: beam.name().to_owned(), pid: beam.pid() };
-    let mut rows = Vec::new();
-    for (what, name) in [("binary", "a binary of 100 MB"), ("list", "small terms of 100 MB")] {
-        for (way, call) in [("to it from a BEAM node", "out"), ("from it to a BEAM node", "back")] {
-            let (mut times, mut beside) = ([vec![], vec![]], [vec![], vec![]]);
-            for _ in 0..ROUNDS {
-                for (at, end) in [&ours, &theirs].into_iter().enumerate() {
-                    let (time, memory) = transfer(&driver, end, call, what).await?;
-                    times[at].push(time);
-                    beside[at].push(memory);
-                }
+    Bench { driver, ends: [ours, theirs] }.rows(&world).await
+}
+
+/// The node that drives, and the two that it talks with: ours first.
+struct Bench {
+    driver: Beam,
+    ends: [End; 2],
+}
+
+/// Which way a term goes, seen from the driver.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Way {
+    Out,
+    Back,
+}
+
+impl Bench {
+    async fn rows(self, world: &World) -> Result<Vec<Row>> {
+        let mut rows = Vec::new();
+        for (what, name) in [("binary", "a binary of 100 MB"), ("list", "small terms of 100 MB")] {
+            for way in [Way::Out, Way::Back] {
+                rows.extend(self.transfers(what, name, way, world).await?);
             }
-            let [ours, theirs] = times.map(median);
-            rows.push(Row::new(
-                format!("{name}, {way}, ms"),
+            for (ways, direction, goal) in [
+                ("[out, back]", "goes each way", Goal::RatioBelow(0.5)),
+                ("[out]", "goes to it", Goal::None),
+                ("[back]", "comes from it", Goal::None),
+            ] {
+                let mut times = [vec![], vec![]];
+                for _ in 0..ROUNDS {
+                    for (end, times) in self.ends.iter().zip(&mut times) {
+                        let call =
+                            format!("element(1, large:pings('{}', {what}, {ways}))", end.name);
+                        times.push(self.driver.eval_within(PATIENCE, call).await?.parse()?);
+                        self.drop_all(end).await?;
+                    }
+                }
+                let [ours, theirs] = times.map(median);
+                rows.push(Row::new(
+                    format!("calls while {name} {direction}, 99th percentile, µs"),
+                    ours,
+                    Some(("BEAM", theirs)),
+                    goal,
+                ));
+            }
+        }
+        Ok(rows)
+    }
+
+    /// What a transfer takes, what anybody could reach, and the memory for it.
+    async fn transfers(&self, what: &str, name: &str, way: Way, world: &World) -> Result<Vec<Row>> {
+        let (mut times, mut beside) = ([vec![], vec![]], [vec![], vec![]]);
+        let mut only_read = Vec::new();
+        for _ in 0..ROUNDS {
+            for ((end, times), beside) in self.ends.iter().zip(&mut times).zip(&mut beside) {
+                let (time, memory) = self.transfer(end, way, what).await?;
+                times.push(time);
+                beside.push(memory);
+            }
+            if way == Way::Out {
+                only_read.push(self.only_read(what, world).await?);
+            }
+        }
+        let direction = match way {
+            Way::Out => "to it from a BEAM node",
+            Way::Back => "from it to a BEAM node",
+        };
+        let [ours, theirs] = times.map(median);
+        let [our_memory, their_memory] = beside.map(median);
+        let mut rows = vec![
+            Row::new(
+                format!("{name}, {direction}, ms"),
                 ours,
                 Some(("BEAM", theirs)),
                 Goal::TimesAsFast(FASTER),
-            ));
-            let [ours, theirs] = beside.map(median);
-            rows.push(Row::new(
-                format!("{name}, {way}, most memory beside the term, MB"),
-                ours,
-                Some(("BEAM", theirs)),
+            ),
+            Row::new(
+                format!("{name}, {direction}, most memory beside the term, MB"),
+                our_memory,
+                Some(("BEAM", their_memory)),
                 Goal::Below(BESIDE),
+            ),
+        ];
+        if way == Way::Out {
+            rows.push(Row::new(
+                format!("{name}, to a thread that only reads, ms"),
+                median(only_read),
+                Some(("BEAM", theirs)),
+                Goal::None,
             ));
         }
-        let mut times = [vec![], vec![]];
-        for _ in 0..ROUNDS {
-            for (at, end) in [&ours, &theirs].into_iter().enumerate() {
-                let call = format!("element(1, large:pings('{}', {what}))", end.name);
-                times[at].push(driver.eval_within(PATIENCE, call).await?.parse()?);
-                drop_all(&driver, end).await?;
+        Ok(rows)
+    }
+
+    /// What one transfer takes, in ms, and the most memory that its end there held beside the term.
+    async fn transfer(&self, end: &End, way: Way, what: &str) -> Result<(f64, f64)> {
+        let name = &end.name;
+        let call = match way {
+            Way::Out => format!("large:out('{name}', {what})"),
+            Way::Back => {
+                let prepare = format!("large:ask('{name}', [prepare, {what}])");
+                self.driver.eval_within(PATIENCE, prepare).await?;
+                format!("large:back('{name}')")
             }
-        }
-        let [ours, theirs] = times.map(median);
-        rows.push(Row::new(
-            format!("calls while {name} goes each way, 99th percentile, µs"),
-            ours,
-            Some(("BEAM", theirs)),
-            Goal::RatioBelow(0.5),
-        ));
+        };
+        // The term is there before it is sent, or after it was received.
+        let before = sample::Usage::of(end.pid)?.resident;
+        sample::forget_peak(end.pid)?;
+        let time = self.driver.eval_within(PATIENCE, call).await?.parse()?;
+        let peak = sample::peak(end.pid)?;
+        let with_term = match way {
+            Way::Out => sample::Usage::of(end.pid)?.resident,
+            Way::Back => before,
+        };
+        self.drop_all(end).await?;
+        Ok((time, (peak - with_term).max(0.0)))
     }
-    drop(node);
-    Ok(rows)
-}
 
-/// What one transfer takes, in ms, and the most memory that its end there held beside the term.
-async fn transfer(driver: &Beam, end: &End, call: &str, what: &str) -> Result<(f64, f64)> {
-    if call == "back" {
-        // The term is there before, and is not what is counted.
-        driver
-            .eval_within(PATIENCE, format!("large:ask('{}', [prepare, {what}])", end.name))
-            .await?;
+    /// How long it takes, in ms, until a thread that does nothing else has read the term.
+    async fn only_read(&self, what: &str, world: &World) -> Result<f64> {
+        let reader = Reader::connect(world, &self.driver).await?;
+        let push = format!("large:push('{}', {what})", reader.name);
+        let reading = reader.read(Much::Bytes(BYTES));
+        let start: u64 = self.driver.eval_within(PATIENCE, push).await?.parse()?;
+        let start = UNIX_EPOCH + Duration::from_nanos(start);
+        Ok(reading.await??.at.duration_since(start)?.as_secs_f64() * 1e3)
     }
-    sample::forget_peak(end.pid)?;
-    let call = format!("large:{call}('{}', {what})", end.name);
-    let time = driver.eval_within(PATIENCE, call).await?.parse()?;
-    let peak = sample::peak(end.pid)?;
-    let held = sample::Usage::of(end.pid)?.resident;
-    drop_all(driver, end).await?;
-    Ok((time, peak - held))
-}
 
-async fn drop_all(driver: &Beam, end: &End) -> Result<()> {
-    driver.eval_within(PATIENCE, format!("large:drop('{}')", end.name)).await?;
-    driver.eval("[garbage_collect(P) || P <- processes()], ok").await?;
-    Ok(())
+    async fn drop_all(&self, end: &End) -> Result<()> {
+        self.driver.eval_within(PATIENCE, format!("large:drop('{}')", end.name)).await?;
+        self.driver.eval("[garbage_collect(P) || P <- processes()], ok").await?;
+        Ok(())
+    }
 }
 
 /// The other end of `large.erl`.

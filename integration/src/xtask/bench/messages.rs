@@ -8,6 +8,7 @@ use dist::{Node, Process};
 use futures::future::{try_join, try_join_all};
 use integration::{Beam, World, name_of};
 
+use super::bound::{Much, Reader};
 use super::erl_dist;
 use super::row::{Goal, Row};
 use super::sample::median;
@@ -26,7 +27,8 @@ const PAIRS: [usize; 2] = [1, 64];
 const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) async fn rows() -> Result<Vec<Row>> {
-    let mut rows = vec![to_beam().await?, from_beam().await?];
+    let mut rows = vec![to_beam().await?];
+    rows.extend(from_beam().await?);
     for pairs in PAIRS {
         rows.push(between(pairs).await?);
     }
@@ -47,11 +49,11 @@ async fn to_beam() -> Result<Row> {
         beam_send(&sender, receiver.name(), MESSAGES).await?;
         theirs.push(took(&receiver).await?);
     }
-    Ok(row("to a BEAM node", ours, "BEAM", theirs, 1.3))
+    Ok(row("to a BEAM node", ours, "BEAM", theirs, Goal::TimesAsFast(1.3)))
 }
 
-/// From several BEAM nodes, to one process of ours and to erl_dist.
-async fn from_beam() -> Result<Row> {
+/// From several BEAM nodes, to one process of ours, to erl_dist, and to threads that only read.
+async fn from_beam() -> Result<Vec<Row>> {
     let world = World::new().await?;
     let senders = try_join_all((0..SENDERS).map(|_| beam(&world, &[]))).await?;
     let node = world.node("rust")?.start().await?;
@@ -59,8 +61,10 @@ async fn from_beam() -> Result<Row> {
     for sender in &senders {
         channels.push(erl_dist::dial(&world, sender).await?);
     }
+    let mut readers =
+        try_join_all(senders.iter().map(|sender| Reader::connect(&world, sender))).await?;
     let share = MESSAGES / SENDERS;
-    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    let (mut ours, mut theirs, mut only_read) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..ROUNDS {
         let mailbox = node.register("sink")?;
         let name = node.name().as_str();
@@ -84,8 +88,22 @@ async fn from_beam() -> Result<Row> {
         let (received, _) = try_join(received, try_join_all(sent)).await?;
         theirs.push(nanoseconds(start));
         channels = received.into_iter().zip(names).collect();
+
+        let start = Instant::now();
+        let names: Vec<_> = readers.iter().map(|reader| reader.name.clone()).collect();
+        let reading: Vec<_> =
+            readers.drain(..).map(|reader| reader.read(Much::Frames(share))).collect();
+        let sent = senders.iter().zip(&names).map(|(sender, name)| beam_send(sender, name, share));
+        let read = try_join_all(reading.into_iter().map(async |done| done.await?));
+        let (read, _) = try_join(read, try_join_all(sent)).await?;
+        only_read.push(nanoseconds(start));
+        readers = read.into_iter().map(|done| done.reader).collect();
     }
-    Ok(row("from four BEAM nodes", ours, "erl_dist", theirs, 1.5))
+    let bound = "from four BEAM nodes to threads that only read";
+    Ok(vec![
+        row("from four BEAM nodes", ours, "erl_dist", theirs.clone(), Goal::TimesAsFast(1.5)),
+        row(bound, only_read, "erl_dist", theirs, Goal::None),
+    ])
 }
 
 /// Between two nodes of ours, and between two ends of erl_dist's channel: there each pair has a
@@ -134,15 +152,15 @@ async fn between(pairs: usize) -> Result<Row> {
     }
     let s = if pairs == 1 { "" } else { "s" };
     let what = format!("between Rust nodes, {pairs} pair{s} of processes");
-    Ok(row(&what, ours, "erl_dist", theirs, 4.0))
+    Ok(row(&what, ours, "erl_dist", theirs, Goal::TimesAsFast(4.0)))
 }
 
 /// A row of the time per message.
-fn row(what: &str, ours: Vec<f64>, peer: &str, theirs: Vec<f64>, goal: f64) -> Row {
+fn row(what: &str, ours: Vec<f64>, peer: &str, theirs: Vec<f64>, goal: Goal) -> Row {
     #[expect(clippy::cast_precision_loss, reason = "a small number")]
     let each = |rounds| median(rounds) / MESSAGES as f64;
     let theirs = Some((peer, each(theirs)));
-    Row::new(format!("small messages {what}, ns each"), each(ours), theirs, Goal::TimesAsFast(goal))
+    Row::new(format!("small messages {what}, ns each"), each(ours), theirs, goal)
 }
 
 fn nanoseconds(since: Instant) -> f64 {

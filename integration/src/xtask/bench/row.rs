@@ -49,7 +49,8 @@ impl Row {
             name: name.into(),
             ours,
             theirs: theirs.map(|(peer, figure)| (peer.to_owned(), figure)),
-            ratio: theirs.map(|(_, figure)| ours / figure),
+            // Beside nothing there is no ratio.
+            ratio: theirs.map(|(_, figure)| ours / figure).filter(|ratio| ratio.is_finite()),
             goal,
         }
     }
@@ -94,7 +95,8 @@ pub(super) fn table(rows: &[Row]) -> String {
     text
 }
 
-/// Keeps the table in `docs/benchmarks.md`, with where and when it was made.
+/// Keeps the table in `docs/benchmarks.md`, with where and when it was made. What stands below the table there,
+/// under headings of its own, stays.
 pub(super) fn keep(table: &str) -> Result<()> {
     let root = host::root()?;
     let said = |program: &str, args: &[&str]| {
@@ -115,7 +117,8 @@ pub(super) fn keep(table: &str) -> Result<()> {
         rust = said("rustc", &["--version"]),
         otp = said("erl", &["-noshell", "-eval", otp]),
     );
-    std::fs::create_dir_all(root.join("docs"))?;
-    std::fs::write(root.join("docs/benchmarks.md"), text)?;
-    Ok(())
+    let path = root.join("docs/benchmarks.md");
+    let before = std::fs::read_to_string(&path)?;
+    let below = before.find("\n## ").and_then(|at| before.get(at..)).unwrap_or_default();
+    Ok(std::fs::write(path, text + below)?)
 }
