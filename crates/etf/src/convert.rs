@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use num_bigint::BigInt;
 
-use crate::{Atom, BitBinary, Export, Fun, Map, Pid, Port, Record, Reference, Term};
+use crate::{Atom, Binary, BitBinary, Export, Fun, Map, Pid, Port, Record, Reference, Term};
 
 macro_rules! from_small_integer {
     ($($type:ty)*) => {$(
@@ -26,7 +26,7 @@ macro_rules! from_variant {
 }
 
 from_small_integer!(i8 i16 i32 i64 u8 u16 u32);
-from_variant!(Atom BitBinary Map Pid Port Reference Fun Export Record);
+from_variant!(Atom Binary BitBinary Map Pid Port Reference Fun Export Record);
 
 impl From<u64> for Term {
     fn from(value: u64) -> Self {
@@ -57,7 +57,7 @@ impl From<bool> for Term {
 impl From<&str> for Term {
     /// A binary, as strings are in Elixir.
     fn from(value: &str) -> Self {
-        Self::Binary(Bytes::copy_from_slice(value.as_bytes()))
+        Self::Binary(value.into())
     }
 }
 
@@ -71,14 +71,14 @@ impl From<String> for Term {
 impl From<&[u8]> for Term {
     /// A binary.
     fn from(value: &[u8]) -> Self {
-        Self::Binary(Bytes::copy_from_slice(value))
+        Self::Binary(value.into())
     }
 }
 
 impl From<Bytes> for Term {
-    /// A binary, sharing the bytes.
+    /// A binary, sharing the bytes unless they are short.
     fn from(value: Bytes) -> Self {
-        Self::Binary(value)
+        Self::Binary(value.into())
     }
 }
 

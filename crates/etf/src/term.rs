@@ -4,7 +4,7 @@ use std::hash::{Hash, Hasher};
 use bytes::Bytes;
 use num_bigint::BigInt;
 
-use crate::{Atom, BitBinary, Export, Fun, Map, Pid, Port, Record, Reference};
+use crate::{Atom, Binary, BitBinary, Export, Fun, Map, Pid, Port, Record, Reference};
 
 /// An Erlang term.
 ///
@@ -24,8 +24,8 @@ pub enum Term {
     BigInt(BigInt),
     /// A float: never NaN or infinite when decoded, and refused when encoded.
     Float(f64),
-    /// `<<1,2,3>>`: what Elixir calls a string or binary. A decoded one may be a slice of the input.
-    Binary(Bytes),
+    /// `<<1,2,3>>`: what Elixir calls a string or binary. A decoded one that is not short may be a slice of the input.
+    Binary(Binary),
     /// `<<5:3>>`
     BitBinary(BitBinary),
     /// `[1,2,3]`, also `"abc"` in Erlang and `'abc'` in Elixir, which are lists of code points.
@@ -151,7 +151,7 @@ impl Term {
 
     /// The bytes, if it is a binary.
     #[must_use]
-    pub fn as_binary(&self) -> Option<&Bytes> {
+    pub fn as_binary(&self) -> Option<&Binary> {
         if let Self::Binary(bytes) = self { Some(bytes) } else { None }
     }
 
@@ -211,7 +211,7 @@ impl Term {
         let mut terms = vec![self];
         while let Some(term) = terms.pop() {
             match term {
-                Self::Binary(bytes) => *bytes = Bytes::copy_from_slice(bytes),
+                Self::Binary(binary) => binary.detach(),
                 Self::BitBinary(bits) => bits.detach(),
                 Self::Fun(Fun(bytes))
                 | Self::Export(Export(bytes))

@@ -273,7 +273,7 @@ pub(crate) fn heap(term: &Term) -> usize {
     let mut next = Some(term);
     while let Some(term) = next {
         let held = match term {
-            Term::Binary(bytes) => bytes.len(),
+            Term::Binary(binary) => binary.retained(),
             Term::BitBinary(bits) => bits.data().len(),
             Term::BigInt(number) => usize::try_from(number.bits() / 8).unwrap_or(usize::MAX),
             Term::Fun(fun) => fun.as_bytes().len(),

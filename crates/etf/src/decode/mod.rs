@@ -14,7 +14,7 @@ mod scalar;
 mod stack;
 mod validate;
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 
 use self::budget::Budget;
 pub use self::compressed::decode_compressed;
@@ -37,8 +37,7 @@ pub fn decode(bytes: &Bytes, limits: &Limits) -> Result<Term, DecodeError> {
 /// Decodes the terms of one frame, one after the other, within one budget.
 ///
 /// A binary of the input becomes a slice of it, without a copy, unless it has less than 256 bytes or a quarter of the input: then it is
-/// copied, so that a small term never keeps a large buffer alive. Many of less than 256 bytes are copied into blocks of 1 KiB
-/// that they share: [`Term::detach`] gives one that is to be kept a place of its own.
+/// copied, so that a small term never keeps a large buffer alive.
 ///
 /// ```
 /// use etf::{Atom, Decoder, Limits, term};
@@ -57,9 +56,6 @@ pub struct Decoder<'a> {
     max_depth: usize,
     /// How many header references were read so far: a term with any cannot be kept as the bytes it came in.
     header_refs: usize,
-    /// How many small binaries were copied so far, and room for the next of them.
-    copied: usize,
-    block: Option<BytesMut>,
 }
 
 /// Where a term stands.
@@ -93,8 +89,6 @@ impl<'a> Decoder<'a> {
             budget: Budget::new(limits),
             max_depth: limits.depth.min(Limits::MAX_DEPTH),
             header_refs: 0,
-            copied: 0,
-            block: None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Elements of the kinds that most are, in one loop.
 
 use super::Decoder;
-use crate::{Atom, Term, tag};
+use crate::{Atom, Binary, Term, tag};
 
 impl Decoder<'_> {
     /// Reads elements as long as they are of the usual kinds and nothing is wrong with them: how many are missing then.
@@ -28,12 +28,14 @@ impl Decoder<'_> {
                 }
                 [tag::BINARY, 0, 0, 0, length, rest @ ..] => {
                     let length = usize::from(*length);
-                    let Some((part, rest)) = rest.split_at_checked(length) else { break };
-                    if !self.budget.take(length) {
+                    let Some(after) = rest.get(length..) else { break };
+                    if length > Binary::INLINE {
                         break;
                     }
-                    put(items, part, |part| Term::Binary(self.copy_small(part, rest.len())));
-                    rest
+                    put(items, rest, |rest| {
+                        Term::Binary(Binary::inline(rest, length).unwrap_or_default())
+                    });
+                    after
                 }
                 [tag::ATOM_CACHE_REF, index, rest @ ..] => {
                     let Some(atom) = self.atoms.get(usize::from(*index)) else { break };

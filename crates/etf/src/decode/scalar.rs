@@ -1,23 +1,17 @@
 //! Terms that have no others inside, or only a fixed few small ones.
 
-use bytes::{Bytes, BytesMut};
+use bytes::Bytes;
 use num_bigint::{BigInt, Sign};
 
 use super::{DecodeErrorKind, Decoder, Result};
 use crate::encode::MAX_INTEGER;
-use crate::{Atom, BitBinary, Export, Pid, Port, Reference, Term, tag};
+use crate::{Atom, Binary, BitBinary, Export, Pid, Port, Reference, Term, tag};
 
 /// Binaries shorter than this are copied out of the input.
 const SMALL_BINARY: usize = 256;
 
 /// Binaries of less than this part of the input are copied out of it.
 const SMALL_FRACTION: usize = 4;
-
-/// So many small binaries of one input are copied each by itself.
-const ALONE: usize = 4;
-
-/// The others share blocks of this size, which is as much as a small binary may keep alive.
-const BLOCK: usize = 1024;
 
 impl Decoder<'_> {
     pub(super) fn scalar(&mut self, tag: u8) -> Result<Term> {
@@ -136,10 +130,10 @@ impl Decoder<'_> {
     }
 
     #[inline]
-    pub(super) fn binary(&mut self) -> Result<Bytes> {
+    pub(super) fn binary(&mut self) -> Result<Binary> {
         let length = self.cursor.length()?;
         let data = self.cursor.take(length)?;
-        self.keep(data)
+        self.keep_binary(data)
     }
 
     pub(super) fn header_atom(&mut self) -> Result<Atom> {
@@ -179,10 +173,10 @@ impl Decoder<'_> {
         let bits = self.cursor.peek().ok_or(DecodeErrorKind::Truncated)?;
         let wire = self.cursor.take(length.checked_add(1).ok_or(DecodeErrorKind::Truncated)?)?;
         Ok(match (length, bits) {
-            (0, 0) => Term::Binary(Bytes::new()),
+            (0, 0) => Term::Binary(Binary::default()),
             (1.., 8) => {
                 let data = wire.get(1..).unwrap_or_default();
-                Term::Binary(self.keep(data)?)
+                Term::Binary(self.keep_binary(data)?)
             }
             (1.., 1..=7) => Term::BitBinary(BitBinary::from_wire(self.keep(wire)?)),
             _ => return Err(DecodeErrorKind::Bits.into()),
@@ -222,13 +216,18 @@ impl Decoder<'_> {
         Ok(Term::Export(export))
     }
 
+    #[inline]
+    fn keep_binary(&mut self, data: &[u8]) -> Result<Binary> {
+        match Binary::inline(data, data.len()) {
+            Some(binary) => Ok(binary),
+            None => self.keep(data).map(Binary::from),
+        }
+    }
+
     /// Bytes of the input: a slice of it, or a copy when it would keep much more alive than it needs.
     #[inline]
     pub(super) fn keep(&mut self, part: &[u8]) -> Result<Bytes> {
-        if part.len() < SMALL_BINARY {
-            self.budget.allocation(part.len())?;
-            Ok(self.copy_small(part, self.cursor.remaining()))
-        } else if self.is_copied(part.len()) {
+        if self.is_copied(part.len()) {
             self.budget.allocation(part.len())?;
             Ok(Bytes::copy_from_slice(part))
         } else {
@@ -239,25 +238,6 @@ impl Decoder<'_> {
     /// Whether a binary of that length is not a slice of the input.
     pub(super) fn is_copied(&self, length: usize) -> bool {
         length < SMALL_BINARY || length < self.input.len() / SMALL_FRACTION
-    }
-
-    /// A copy of bytes that have been charged for as if they had a place of their own: that is more than the blocks
-    /// take, but for a part of the last one. So many bytes come after them.
-    ///
-    /// Where there are many, allocating is most of the work of reading them, so they share blocks.
-    #[inline]
-    pub(super) fn copy_small(&mut self, part: &[u8], remaining: usize) -> Bytes {
-        self.copied += 1;
-        if self.copied <= ALONE || part.is_empty() {
-            return Bytes::copy_from_slice(part);
-        }
-        let block = match &mut self.block {
-            Some(block) if block.capacity() >= part.len() => block,
-            // No more than can still come.
-            block => block.insert(BytesMut::with_capacity(BLOCK.min(part.len() + remaining))),
-        };
-        block.extend_from_slice(part);
-        block.split().freeze()
     }
 }
 

@@ -1,7 +1,7 @@
 use bytes::Bytes;
 
 use super::{DecodeErrorKind, Decoder, decode};
-use crate::{Atom, AtomError, Limits, Pid, RawTerm, ReferenceError, Term, term};
+use crate::{Atom, AtomError, Limits, Pid, RawTerm, ReferenceError, Term, View, term};
 
 /// Decodes bytes that 131 leads, as if that stood in front.
 fn read(bytes: &[u8]) -> Result<Term, DecodeErrorKind> {
@@ -372,12 +372,18 @@ fn one_decoder_reads_the_terms_of_a_frame() {
 }
 
 #[test]
-fn small_binaries_count_against_the_memory() {
-    let list = |length: u8| {
+fn small_binaries_count_against_the_memory_unless_they_are_stored_inline() {
+    let list = |length: u8, memory: usize| {
         let binary = [&[109, 0, 0, 0, length][..], &vec![7; length.into()]].concat();
-        let bytes = [&[131, 108, 0, 0, 3, 232][..], &binary.repeat(1000), &[106]].concat();
-        decode(&bytes.into(), &Limits::default().with_memory(150_000)).map_err(|error| error.kind)
+        let bytes = [&[131, 108, 0, 0, 3, 232][..], &binary.repeat(1000), &[106]].concat().into();
+        let limits = Limits::default().with_memory(memory);
+        let term = decode(&bytes, &limits).map(drop);
+        assert_eq!(View::versioned(&bytes, &[], &limits).map(drop), term);
+        term.map_err(|error| error.kind)
     };
-    assert!(list(1).is_ok());
-    assert_eq!(list(200), Err(DecodeErrorKind::Memory));
+    assert_eq!(list(23, 40_016), Ok(()));
+    assert_eq!(list(0, 40_015), Err(DecodeErrorKind::Memory));
+    assert_eq!(list(24, 80_016), Ok(()));
+    assert_eq!(list(24, 80_015), Err(DecodeErrorKind::Memory));
+    assert_eq!(list(200, 150_000), Err(DecodeErrorKind::Memory));
 }

@@ -7,7 +7,7 @@ use super::stack::Stack;
 use super::{DecodeErrorKind, Decoder, Place, RECURSED, Result, is_container};
 use crate::atom::padded;
 use crate::encode::MAX_ARITY;
-use crate::{Atom, AtomError, Reference, ReferenceError, tag};
+use crate::{Atom, AtomError, Binary, Reference, ReferenceError, tag};
 
 /// The bits that no character of ASCII has, in 16 bytes.
 const NOT_ASCII: u128 = u128::from_ne_bytes([0x80; 16]);
@@ -205,7 +205,7 @@ impl Decoder<'_> {
                 [tag::BINARY, 0, 0, 0, length, rest @ ..] => {
                     let length = usize::from(*length);
                     let Some(rest) = rest.get(length..) else { break };
-                    if !self.budget.take(length) {
+                    if length > Binary::INLINE && !self.budget.take(length) {
                         break;
                     }
                     rest
@@ -323,7 +323,7 @@ impl Decoder<'_> {
     fn skip_binary(&mut self) -> Result<()> {
         let length = self.cursor.length()?;
         self.cursor.take(length)?;
-        if self.is_copied(length) {
+        if length > Binary::INLINE && self.is_copied(length) {
             self.budget.allocation(length)?;
         }
         Ok(())

@@ -1,15 +1,17 @@
 //! Terms that have no others inside.
 
-use bytes::Bytes;
 use num_bigint::{BigInt, Sign};
 
 use super::{EncodeError, MAX_INTEGER, Sink};
-use crate::{Atom, Pid, Port, Reference, Term, tag};
+use crate::{Atom, Binary, Pid, Port, Reference, Term, tag};
 
 #[inline]
-pub(super) fn binary(bytes: &Bytes, sink: &mut impl Sink) -> Result<(), EncodeError> {
-    header(sink, tag::BINARY, length("a binary", bytes.len())?);
-    sink.share(bytes);
+pub(super) fn binary(binary: &Binary, sink: &mut impl Sink) -> Result<(), EncodeError> {
+    header(sink, tag::BINARY, length("a binary", binary.len())?);
+    match binary.shared() {
+        Some(bytes) => sink.share(bytes),
+        None => sink.put(binary),
+    }
     Ok(())
 }
 

@@ -8,8 +8,8 @@ use serde::ser::{Serialize, SerializeMap, Serializer};
 
 use super::{de::take_handed, token};
 use crate::{
-    Atom, BigInt, BitBinary, Encoder, Export, Fun, Limits, Map, Pid, Port, Record, Reference, Term,
-    decode,
+    Atom, BigInt, Binary, BitBinary, Encoder, Export, Fun, Limits, Map, Pid, Port, Record,
+    Reference, Term, decode,
 };
 
 /// As its text, which this crate's own format writes as an atom.
@@ -204,7 +204,8 @@ impl<'de> Visitor<'de> for TermVisitor {
             if key.as_str() == Some(token::TERM)
                 && let Some(bytes) = value.as_binary()
             {
-                return decode(bytes, &Limits::default()).map_err(de::Error::custom);
+                return decode(&bytes.clone().into_bytes(), &Limits::default())
+                    .map_err(de::Error::custom);
             }
             if map.insert(key, value).is_some() {
                 return Err(de::Error::custom("a map has the same key twice"));
@@ -271,6 +272,7 @@ parts! {
     Fun "a fun"
     Export "an external fun"
     Record "a native record"
+    Binary "a binary"
     BitBinary "a bitstring"
     Map "a map"
 }
@@ -278,7 +280,7 @@ parts! {
 /// The bytes of a binary, sharing those it was read from where they are large.
 pub(super) fn binary<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
     part(deserializer, "a binary", |term| match term {
-        Term::Binary(bytes) => Ok(bytes),
+        Term::Binary(binary) => Ok(binary.into_bytes()),
         term => Err(term),
     })
 }

@@ -121,7 +121,7 @@ impl Local {
             Ok(Ok([word, Term::Binary(topic), message, Term::Atom(dispatcher)]))
                 if word.is_atom("forward_to_local") =>
             {
-                PubSubMessage::made(topic, message, dispatcher)
+                PubSubMessage::made(topic.into_bytes(), message, dispatcher)
             }
             Ok(Err(fields)) => return self.unserved(Term::Tuple(fields)),
             Ok(Ok(fields)) => return self.unserved(Term::Tuple(fields.into())),
