@@ -1,8 +1,12 @@
 use std::borrow::Borrow;
+use std::cmp::Ordering;
 use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
-use smol_str::SmolStr;
 use thiserror::Error;
+
+use crate::inline::{Inline, starts_with_ascii};
 
 /// An atom: a name of at most 255 characters.
 ///
@@ -17,15 +21,25 @@ use thiserror::Error;
 /// assert_eq!(atom.as_str(), "hello world");
 /// assert_eq!(atom.to_string(), "'hello world'");
 /// ```
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Atom(SmolStr);
+#[derive(Clone)]
+pub struct Atom(Text);
+
+#[derive(Clone)]
+enum Text {
+    /// UTF-8; as bytes, because a decoder puts many here and few are looked at as a text.
+    Inline(Inline),
+    Static(&'static str),
+    Shared(Arc<str>),
+}
+
+const _: () = assert!(size_of::<Atom>() == 24);
 
 impl Atom {
     /// The greatest number of characters (not bytes) that an atom may have.
     pub const MAX_CHARS: usize = 255;
 
     /// Texts of up to this many bytes are stored inline.
-    pub(crate) const INLINE: usize = 23;
+    pub(crate) const INLINE: usize = Inline::MAX;
 
     /// An atom of that text, which may be empty.
     ///
@@ -37,7 +51,8 @@ impl Atom {
         if text.len() > Self::MAX_CHARS && text.chars().nth(Self::MAX_CHARS).is_some() {
             return Err(AtomError::TooLong { chars: text.chars().count() });
         }
-        Ok(Self(SmolStr::new(text)))
+        let inline = Inline::new(text.as_bytes(), text.len());
+        Ok(Self(inline.map_or_else(|| Text::Shared(text.into()), Text::Inline)))
     }
 
     /// An atom of a literal, without an allocation.
@@ -50,30 +65,35 @@ impl Atom {
             char_count(text.as_bytes()) <= Self::MAX_CHARS,
             "an atom has at most 255 characters"
         );
-        Self(SmolStr::new_static(text))
+        Self(Text::Static(text))
     }
 
-    /// An atom of the first so many bytes of these, if they are a text that is stored inline.
+    /// An atom of the first so many bytes of these, which are ASCII and few enough to be stored inline.
     #[inline]
-    pub(crate) fn inline(bytes: &[u8], length: usize) -> Option<Self> {
-        /// In this place it takes few steps to see that a text is ASCII.
-        #[repr(align(8))]
-        struct Aligned([u8; 16]);
-
-        if let Some(padded) = padded(bytes, length) {
-            let aligned = Aligned(padded.to_le_bytes());
-            return Some(Self(SmolStr::new(std::str::from_utf8(&aligned.0).ok()?.get(..length)?)));
-        }
-        if length > Self::INLINE {
-            return None;
-        }
-        Some(Self(SmolStr::new(std::str::from_utf8(bytes.get(..length)?).ok()?)))
+    pub(crate) fn of_ascii(bytes: &[u8], length: usize) -> Self {
+        debug_assert!(starts_with_ascii(bytes, length));
+        Self(Text::Inline(Inline::new(bytes, length).unwrap_or(Inline::EMPTY)))
     }
 
     /// The text, without quotes.
     #[must_use]
+    #[expect(clippy::expect_used, reason = "every way to make one has checked the bytes")]
     pub fn as_str(&self) -> &str {
-        self.0.as_str()
+        match &self.0 {
+            Text::Inline(bytes) => std::str::from_utf8(bytes).expect("an atom is UTF-8"),
+            Text::Static(text) => text,
+            Text::Shared(text) => text,
+        }
+    }
+
+    /// The text in UTF-8: quicker to have than [`Atom::as_str`], which checks a short one again.
+    #[inline]
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        match &self.0 {
+            Text::Inline(bytes) => bytes,
+            Text::Static(text) => text.as_bytes(),
+            Text::Shared(text) => text.as_bytes(),
+        }
     }
 
     /// A number that is the same for equal atoms and mostly differs for others: where an atom belongs
@@ -81,28 +101,23 @@ impl Atom {
     #[doc(hidden)]
     #[must_use]
     pub fn spread(&self) -> u32 {
-        // The ends tell most atoms apart; what is in the middle of a long one does not matter here.
-        let text = self.as_str().as_bytes();
-        let part = |bytes: &[u8]| bytes.iter().fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
-        let start = text.first_chunk::<8>().map_or_else(|| part(text), |eight| part(eight));
-        let end = text.last_chunk::<8>().map_or(0, |eight| part(eight));
-        let mixed =
-            (start ^ end.rotate_left(29) ^ text.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        u32::try_from(mixed >> 32).unwrap_or_default()
+        u32::try_from(spread(self.as_bytes()) >> 32).unwrap_or_default()
     }
 
     /// Bytes on the heap that this atom holds alive: none when the text is inline.
     pub(crate) fn heap_size(&self) -> usize {
-        if self.0.is_heap_allocated() { self.0.len() + 2 * size_of::<usize>() } else { 0 }
+        if let Text::Shared(text) = &self.0 { text.len() + 2 * size_of::<usize>() } else { 0 }
     }
 }
 
-/// The first so many bytes of these, 1 to 16, with zeros behind them; `None` where not so many follow that they can be
-/// taken all at once.
+/// A number that is the same for equal bytes and mostly differs for others, in its higher half more than in the lower.
 #[inline]
-pub(crate) fn padded(bytes: &[u8], length: usize) -> Option<u128> {
-    let spare = 16_usize.checked_sub(length).filter(|spare| *spare < 16)?;
-    Some(u128::from_le_bytes(*bytes.first_chunk()?) & (u128::MAX >> (8 * spare)))
+pub(crate) fn spread(bytes: &[u8]) -> u64 {
+    // The ends tell most apart; what is in the middle of a long one does not matter here.
+    let part = |bytes: &[u8]| bytes.iter().fold(0_u64, |all, byte| all << 8 | u64::from(*byte));
+    let start = bytes.first_chunk::<8>().map_or_else(|| part(bytes), |eight| part(eight));
+    let end = bytes.last_chunk::<8>().map_or(0, |eight| part(eight));
+    (start ^ end.rotate_left(29) ^ bytes.len() as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15)
 }
 
 /// Why a text is not an atom.
@@ -135,6 +150,33 @@ impl fmt::Debug for Atom {
     }
 }
 
+impl PartialEq for Atom {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_bytes() == other.as_bytes()
+    }
+}
+
+impl Eq for Atom {}
+
+impl PartialOrd for Atom {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Atom {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_bytes().cmp(other.as_bytes())
+    }
+}
+
+impl Hash for Atom {
+    /// As its text, which it can be looked up by.
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
 impl AsRef<str> for Atom {
     fn as_ref(&self) -> &str {
         self.as_str()
@@ -149,13 +191,13 @@ impl Borrow<str> for Atom {
 
 impl PartialEq<str> for Atom {
     fn eq(&self, other: &str) -> bool {
-        self.as_str() == other
+        self.as_bytes() == other.as_bytes()
     }
 }
 
 impl PartialEq<&str> for Atom {
     fn eq(&self, other: &&str) -> bool {
-        self.as_str() == *other
+        self.as_bytes() == other.as_bytes()
     }
 }
 

@@ -21,6 +21,7 @@ mod encode;
 pub mod fuzz;
 mod header;
 mod ids;
+mod inline;
 mod limits;
 pub mod literal;
 mod macros;

@@ -209,7 +209,7 @@ impl Index {
 fn hash(seed: &RandomState, key: &Term) -> u64 {
     let mut hasher = seed.build_hasher();
     match key {
-        Term::Atom(text) => hasher.write(text.as_str().as_bytes()),
+        Term::Atom(text) => hasher.write(text.as_bytes()),
         Term::Binary(bytes) => hasher.write(bytes),
         Term::Int(value) => hasher.write_i64(*value),
         key => match key.as_int() {

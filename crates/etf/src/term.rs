@@ -116,9 +116,9 @@ impl Term {
     /// `true` or `false`, if it is one of these atoms.
     #[must_use]
     pub fn as_bool(&self) -> Option<bool> {
-        match self.as_atom()?.as_str() {
-            "true" => Some(true),
-            "false" => Some(false),
+        match self.as_atom()?.as_bytes() {
+            b"true" => Some(true),
+            b"false" => Some(false),
             _ => None,
         }
     }

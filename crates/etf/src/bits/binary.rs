@@ -6,6 +6,8 @@ use std::ops::Deref;
 
 use bytes::Bytes;
 
+use crate::inline::Inline;
+
 /// A binary: bytes, used as a slice of them.
 ///
 /// Short ones (up to 23 bytes) are stored inline, longer ones behind a reference count, so a clone never copies more than these
@@ -22,11 +24,7 @@ pub struct Binary(Repr);
 
 #[derive(Clone)]
 enum Repr {
-    /// Whatever stands beyond the length means nothing.
-    Inline {
-        len: u8,
-        bytes: [u8; Binary::INLINE],
-    },
+    Inline(Inline),
     Shared(Bytes),
 }
 
@@ -35,22 +33,12 @@ const _: () = assert!(size_of::<Binary>() == size_of::<Bytes>());
 
 impl Binary {
     /// So many bytes are stored inline.
-    pub(crate) const INLINE: usize = 23;
+    pub(crate) const INLINE: usize = Inline::MAX;
 
     /// The first so many bytes of these, if they are few enough to be stored inline.
     #[inline]
     pub(crate) fn inline(bytes: &[u8], length: usize) -> Option<Self> {
-        if length > Self::INLINE {
-            return None;
-        }
-        let len = u8::try_from(length).ok()?;
-        if let Some(all) = bytes.first_chunk() {
-            // A copy of a length that is known takes few steps.
-            return Some(Self(Repr::Inline { len, bytes: *all }));
-        }
-        let mut place = [0; Self::INLINE];
-        place.get_mut(..length)?.copy_from_slice(bytes.get(..length)?);
-        Some(Self(Repr::Inline { len, bytes: place }))
+        Some(Self(Repr::Inline(Inline::new(bytes, length)?)))
     }
 
     /// Of bytes that are not to be kept alive.
@@ -64,7 +52,7 @@ impl Binary {
     pub fn into_bytes(self) -> Bytes {
         match self.0 {
             Repr::Shared(bytes) => bytes,
-            Repr::Inline { .. } => Bytes::copy_from_slice(&self),
+            Repr::Inline(bytes) => Bytes::copy_from_slice(&bytes),
         }
     }
 
@@ -93,7 +81,7 @@ impl Deref for Binary {
     #[inline]
     fn deref(&self) -> &[u8] {
         match &self.0 {
-            Repr::Inline { len, bytes } => bytes.get(..usize::from(*len)).unwrap_or_default(),
+            Repr::Inline(bytes) => bytes,
             Repr::Shared(bytes) => bytes,
         }
     }
@@ -114,7 +102,7 @@ impl Borrow<[u8]> for Binary {
 impl Default for Binary {
     /// No bytes.
     fn default() -> Self {
-        Self(Repr::Inline { len: 0, bytes: [0; Self::INLINE] })
+        Self(Repr::Inline(Inline::EMPTY))
     }
 }
 

@@ -69,6 +69,15 @@ struct Place {
     pending: usize,
 }
 
+impl Place {
+    /// Where the last element of a term here is, if that is so near to the outermost that it is read by recursion.
+    #[inline]
+    fn inside(self) -> Option<Self> {
+        let level = self.level + 1;
+        (level < RECURSED).then_some(Self { level, ..self })
+    }
+}
+
 /// How many of the levels may be keys of maps: a key is compared and hashed again at each of them.
 const MAX_KEYS: u8 = 8;
 
@@ -204,7 +213,7 @@ impl<'a> Decoder<'a> {
         open.keys = place.keys;
         self.check_depth(place)?;
         loop {
-            while let Some(tag) = self.fill(&mut open)? {
+            while let Some(tag) = self.fill(&mut open, place.level, place.pending)? {
                 let inner = Place {
                     level: place.level + 1,
                     keys: open.keys + u8::from(open.is_at_key()),
@@ -227,7 +236,7 @@ impl<'a> Decoder<'a> {
         let mut items = Vec::with_capacity(arity);
         let mut missing = arity;
         loop {
-            missing = self.quick(missing, &mut items);
+            missing = self.quick(missing, place.inside(), &mut items)?;
             if missing == 0 {
                 break;
             }
@@ -273,7 +282,8 @@ impl<'a> Decoder<'a> {
         self.check_depth(place)?;
         let mut outer: Vec<Open> = Vec::new();
         loop {
-            if let Some(tag) = self.fill(&mut open)? {
+            let level = place.level + outer.len();
+            if let Some(tag) = self.fill(&mut open, level, pending)? {
                 pending += open.missing;
                 let mut inner = self.begin(tag, pending)?;
                 inner.keys = open.keys + u8::from(open.is_at_key());
@@ -290,9 +300,12 @@ impl<'a> Decoder<'a> {
     }
 
     /// Reads elements until none is missing, or one has others inside: its tag is returned.
-    fn fill(&mut self, open: &mut Open) -> Result<Option<u8>> {
+    fn fill(&mut self, open: &mut Open, level: usize, pending: usize) -> Result<Option<u8>> {
+        let place = Place { level, keys: open.keys, pending };
+        // Of a map some are keys.
+        let tuples = if matches!(open.kind, Kind::Map) { None } else { place.inside() };
         loop {
-            open.missing = self.quick(open.missing, &mut open.items);
+            open.missing = self.quick(open.missing, tuples, &mut open.items)?;
             if open.missing == 0 {
                 break;
             }

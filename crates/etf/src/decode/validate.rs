@@ -3,14 +3,12 @@
 //! All checks are those of the decoder, in its order, and the same is charged to the same limits: what passes here can be decoded, and
 //! what does not is refused with the same error. What is rare is decoded and dropped.
 
+use super::quick::{FEW, run};
 use super::stack::Stack;
 use super::{DecodeErrorKind, Decoder, Place, RECURSED, Result, is_container};
-use crate::atom::padded;
 use crate::encode::MAX_ARITY;
+use crate::inline::starts_with_ascii;
 use crate::{Atom, AtomError, Binary, Reference, ReferenceError, tag};
-
-/// The bits that no character of ASCII has, in 16 bytes.
-const NOT_ASCII: u128 = u128::from_ne_bytes([0x80; 16]);
 
 /// A term that has others inside, of which some are still to be checked.
 #[derive(Clone, Copy, Default)]
@@ -82,7 +80,7 @@ impl Decoder<'_> {
         self.budget.elements(missing)?;
         self.check_depth(place)?;
         loop {
-            missing = self.skip_quick(missing, |_, _| {});
+            missing = self.skip_quick(missing, place.inside(), |_, _| {})?;
             if missing == 0 {
                 return Ok(());
             }
@@ -103,7 +101,8 @@ impl Decoder<'_> {
         let Some(mut level) = self.enter(tag, place, &notes)? else { return Ok(()) };
         let mut pending = place.pending;
         loop {
-            let Some(tag) = self.skip_elements(&mut level, &mut notes)? else {
+            let place = Place { level: place.level + notes.outer.len(), keys: level.keys, pending };
+            let Some(tag) = self.skip_elements(&mut level, place, &mut notes)? else {
                 if !self.leave(&mut level, pending, &mut notes)? {
                     continue;
                 }
@@ -118,7 +117,7 @@ impl Decoder<'_> {
             };
             let is_key = level.kind == Kind::Map && !level.missing.is_multiple_of(2);
             let inner = Place {
-                level: place.level + notes.outer.len() + 1,
+                level: place.level + 1,
                 keys: level.keys + u8::from(is_key),
                 pending: pending + level.missing,
             };
@@ -155,16 +154,21 @@ impl Decoder<'_> {
     }
 
     /// Reads elements until none is missing, or one has others inside: its tag is returned.
-    fn skip_elements(&mut self, level: &mut Level, notes: &mut Notes) -> Result<Option<u8>> {
+    fn skip_elements(
+        &mut self,
+        level: &mut Level,
+        place: Place,
+        notes: &mut Notes,
+    ) -> Result<Option<u8>> {
         loop {
             level.missing = if level.kind == Kind::Map {
-                self.skip_quick(level.missing, |missing, position| {
+                self.skip_quick(level.missing, None, |missing, position| {
                     if missing.is_multiple_of(2) {
                         notes.keys.push(position);
                     }
-                })
+                })?
             } else {
-                self.skip_quick(level.missing, |_, _| {})
+                self.skip_quick(level.missing, place.inside(), |_, _| {})?
             };
             if level.missing == 0 {
                 return Ok(None);
@@ -180,24 +184,40 @@ impl Decoder<'_> {
     }
 
     /// Reads elements as long as they are of the usual kinds and nothing is wrong with them, as [`Decoder::quick`] does: how
-    /// many are missing then. Each, also the one that is left to others, is begun with how many are missing and its offset.
+    /// many are missing then. Where no place is told, each, also the one that is left to others, is begun with how many are missing
+    /// and its offset.
     #[inline]
-    fn skip_quick(&mut self, mut missing: usize, mut begin: impl FnMut(usize, usize)) -> usize {
+    fn skip_quick(
+        &mut self,
+        mut missing: usize,
+        tuples: Option<Place>,
+        mut begin: impl FnMut(usize, usize),
+    ) -> Result<usize> {
         let mut rest = self.cursor.rest();
         while missing > 0 {
             begin(missing, self.input.len() - rest.len());
             rest = match rest {
+                [tag::INTEGER, _, _, _, _, tag::INTEGER, ..]
+                    if missing > FEW && tuples.is_some() =>
+                {
+                    let (words, after) = run::<5>(rest, tag::INTEGER, missing);
+                    missing -= words.len() - 1;
+                    after
+                }
+                [tag::SMALL_INTEGER, _, tag::SMALL_INTEGER, ..]
+                    if missing > FEW && tuples.is_some() =>
+                {
+                    let (bytes, after) = run::<2>(rest, tag::SMALL_INTEGER, missing);
+                    missing -= bytes.len() - 1;
+                    after
+                }
                 [tag::SMALL_INTEGER, _, rest @ ..]
                 | [tag::INTEGER, _, _, _, _, rest @ ..]
                 | [tag::NIL, rest @ ..] => rest,
                 [tag::SMALL_ATOM_UTF8, length, rest @ ..] => {
                     let length = usize::from(*length);
-                    let Some((text, after)) = rest.split_at_checked(length) else { break };
-                    let is_ascii = match padded(rest, length) {
-                        Some(text) => text & NOT_ASCII == 0,
-                        None => length <= Atom::INLINE && text.is_ascii(),
-                    };
-                    if !is_ascii {
+                    let Some(after) = rest.get(length..) else { break };
+                    if length > Atom::INLINE || !starts_with_ascii(rest, length) {
                         break;
                     }
                     after
@@ -210,12 +230,21 @@ impl Decoder<'_> {
                     }
                     rest
                 }
+                [tag::SMALL_TUPLE, arity @ ..] => {
+                    let Some(place) = tuples else { break };
+                    self.cursor.set_rest(rest);
+                    self.cursor.mark();
+                    self.cursor.set_rest(arity);
+                    let pending = place.pending + missing - 1;
+                    self.skip_small_tuple(Place { pending, ..place })?;
+                    self.cursor.rest()
+                }
                 _ => break,
             };
             missing -= 1;
         }
         self.cursor.set_rest(rest);
-        missing
+        Ok(missing)
     }
 
     /// Whether a term ends here that has its elements.
@@ -355,10 +384,6 @@ impl Decoder<'_> {
         let text = std::str::from_utf8(text).map_err(|_| DecodeErrorKind::AtomEncoding)?;
         if length <= Atom::INLINE {
             return Ok(());
-        }
-        // Of these some are kept elsewhere than on the heap.
-        if text.starts_with(['\n', ' ']) {
-            return self.keep_atom(text).map(drop);
         }
         let chars = if length > Atom::MAX_CHARS { text.chars().count() } else { 0 };
         if chars > Atom::MAX_CHARS {

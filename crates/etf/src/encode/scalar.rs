@@ -17,7 +17,7 @@ pub(super) fn binary(binary: &Binary, sink: &mut impl Sink) -> Result<(), Encode
 
 #[inline]
 pub(crate) fn atom_bytes(atom: &Atom, sink: &mut impl Sink) {
-    let text = atom.as_str().as_bytes();
+    let text = atom.as_bytes();
     match u8::try_from(text.len()) {
         Ok(length) => sink.put(&[tag::SMALL_ATOM_UTF8, length]),
         Err(_) => {

@@ -40,7 +40,7 @@ fn all<'a>(terms: &[Term], mut room: &'a mut [u8]) -> Option<&'a mut [u8]> {
         room = match term {
             Term::Int(value) => integer(*value, room)?,
             Term::Atom(atom) => {
-                let text = atom.as_str().as_bytes();
+                let text = atom.as_bytes();
                 let length = u8::try_from(text.len()).ok()?;
                 copy(text, put([tag::SMALL_ATOM_UTF8, length], room)?)?
             }
