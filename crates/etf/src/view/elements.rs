@@ -30,16 +30,27 @@ impl<'a> Elements<'a> {
         Self { missing: arity, wire, bytes: &[], is_list: false, frame }
     }
 
+    /// The list of so many elements, of which there is one at least.
+    #[inline]
+    pub(super) const fn of_list(count: usize, wire: &'a [u8], frame: Frame<'a>) -> Self {
+        Self { missing: count, wire, bytes: &[], is_list: true, frame }
+    }
+
     /// `None` where no list starts.
     #[inline]
-    pub(super) fn list(wire: &'a [u8], frame: Frame<'a>) -> Option<Self> {
-        if !matches!(wire, [tag::NIL | tag::STRING | tag::LIST, ..]) {
-            return None;
+    pub(super) const fn list(wire: &'a [u8], frame: Frame<'a>) -> Option<Self> {
+        match wire {
+            [tag::LIST, a, b, c, d, rest @ ..] => {
+                Some(Self::of_list(u32::from_be_bytes([*a, *b, *c, *d]) as usize, rest, frame))
+            }
+            [tag::NIL, ..] => Some(Self { missing: 0, wire, bytes: &[], is_list: true, frame }),
+            [tag::STRING, a, b, rest @ ..] => {
+                let length = u16::from_be_bytes([*a, *b]) as usize;
+                let Some((bytes, _)) = rest.split_at_checked(length) else { return None };
+                Some(Self { missing: 0, wire: &[], bytes, is_list: true, frame })
+            }
+            _ => None,
         }
-        // What a list of no elements is followed by.
-        let mut elements = Self { missing: 0, wire, bytes: &[], is_list: true, frame };
-        elements.go_on();
-        Some(elements)
     }
 
     /// How many are left: all of a tuple; of a list those up to where it goes on in its tail, which few lists do.
@@ -62,8 +73,7 @@ impl<'a> Elements<'a> {
     }
 
     /// A tail that is a list itself continues this one.
-    #[inline]
-    fn go_on(&mut self) {
+    fn go_on(mut self) -> Self {
         while self.missing == 0 && self.bytes.is_empty() {
             match self.wire {
                 [tag::LIST, rest @ ..] => {
@@ -75,9 +85,10 @@ impl<'a> Elements<'a> {
                     self.bytes = rest.get(..length).unwrap_or_default();
                     self.wire = &[];
                 }
-                _ => return,
+                _ => break,
             }
         }
+        self
     }
 }
 
@@ -87,36 +98,17 @@ impl<'a> Iterator for Elements<'a> {
     #[inline]
     fn next(&mut self) -> Option<View<'a>> {
         if self.missing > 0 {
-            self.missing -= 1;
-            let element = View::at(self.wire, self.frame);
-            self.wire = element.rest();
+            let (element, rest) = View::first(self.wire, self.frame);
+            (self.missing, self.wire) = (self.missing - 1, rest);
             if self.missing == 0 && self.is_list {
-                self.go_on();
+                // By value, so that the position can stay at hand from one element to the next.
+                *self = self.clone().go_on();
             }
             return Some(element);
         }
         let (byte, rest) = self.bytes.split_first()?;
         self.bytes = rest;
         Some(View::byte(*byte, self.frame))
-    }
-
-    /// What `for_each`, `sum` and the like are made of: the position stays at hand from one element to the next.
-    #[inline]
-    fn fold<B, F: FnMut(B, View<'a>) -> B>(mut self, init: B, mut f: F) -> B {
-        let mut all = init;
-        while self.missing > 0 {
-            for _ in 0..self.missing {
-                let element = View::at(self.wire, self.frame);
-                self.wire = element.rest();
-                all = f(all, element);
-            }
-            self.missing = 0;
-            if self.is_list {
-                self.go_on();
-            }
-        }
-        let frame = self.frame;
-        self.bytes.iter().fold(all, |all, byte| f(all, View::byte(*byte, frame)))
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {
@@ -153,14 +145,7 @@ impl<'a> MapView<'a> {
     /// Keys and values, in order.
     #[inline]
     pub fn iter(self) -> impl Iterator<Item = (View<'a>, View<'a>)> {
-        let (mut left, mut wire) = (self.pairs, self.wire);
-        std::iter::from_fn(move || {
-            left = left.checked_sub(1)?;
-            let key = View::at(wire, self.frame);
-            let value = View::at(key.rest(), self.frame);
-            wire = value.rest();
-            Some((key, value))
-        })
+        Pairs(self)
     }
 
     /// The value of a key, told from others as by Erlang's `=:=`.
@@ -173,6 +158,23 @@ impl<'a> MapView<'a> {
     #[must_use]
     pub fn get_atom(self, key: &str) -> Option<View<'a>> {
         self.iter().find(|(candidate, _)| candidate.is_atom(key)).map(|(_, value)| value)
+    }
+}
+
+/// The pairs that are left of a map.
+struct Pairs<'a>(MapView<'a>);
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = (View<'a>, View<'a>);
+
+    #[inline]
+    fn next(&mut self) -> Option<Self::Item> {
+        let MapView { pairs, wire, frame } = self.0;
+        let pairs = pairs.checked_sub(1)?;
+        let (key, wire) = View::first(wire, frame);
+        let (value, wire) = View::first(wire, frame);
+        self.0 = MapView { pairs, wire, frame };
+        Some((key, value))
     }
 }
 

@@ -1,6 +1,6 @@
 //! One look at what a term is.
 
-use super::skip::{array, length, text};
+use super::skip::text;
 use super::{Elements, MapView, View};
 use crate::tag;
 
@@ -46,32 +46,45 @@ impl<'a> View<'a> {
     #[must_use]
     #[inline]
     pub fn kind(self) -> ViewKind<'a> {
-        self.usual_kind().unwrap_or(ViewKind::Other)
-    }
-
-    #[inline]
-    fn usual_kind(self) -> Option<ViewKind<'a>> {
-        let (tag, rest) = self.tagged()?;
-        Some(match tag {
-            tag::SMALL_INTEGER => ViewKind::Int((*rest.first()?).into()),
-            tag::INTEGER => ViewKind::Int(i32::from_be_bytes(array(rest)?).into()),
-            tag::SMALL_ATOM_UTF8 | tag::ATOM_UTF8 => ViewKind::Atom(text(tag, rest)?),
-            tag::ATOM_CACHE_REF => {
-                let atom = self.frame.atoms.get(usize::from(*rest.first()?))?;
-                ViewKind::Atom(atom.as_str().as_bytes())
+        let frame = self.frame;
+        // Each arm makes the whole of it, so that what is made of it can follow right there.
+        match self.wire {
+            [tag::SMALL_INTEGER, value, ..] => ViewKind::Int((*value).into()),
+            [tag::INTEGER, a, b, c, d, ..] => {
+                ViewKind::Int(i32::from_be_bytes([*a, *b, *c, *d]).into())
             }
-            tag::BINARY => ViewKind::Binary(rest.get(4..)?.get(..length(rest)?)?),
-            tag::SMALL_TUPLE | tag::LARGE_TUPLE => ViewKind::Tuple(self.as_tuple()?),
-            tag::NIL | tag::STRING | tag::LIST => ViewKind::List(self.as_list()?),
-            tag::MAP => ViewKind::Map(self.as_map()?),
-            _ => return self.rare_kind(),
-        })
+            [tag::SMALL_ATOM_UTF8, length, rest @ ..] => {
+                ViewKind::Atom(rest.get(..usize::from(*length)).unwrap_or_default())
+            }
+            [tag::BINARY, a, b, c, d, rest @ ..] => {
+                let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+                ViewKind::Binary(rest.get(..length).unwrap_or_default())
+            }
+            [tag::SMALL_TUPLE, arity, rest @ ..] => {
+                ViewKind::Tuple(Elements::tuple((*arity).into(), rest, frame))
+            }
+            [tag::LIST, a, b, c, d, rest @ ..] => {
+                let count = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+                ViewKind::List(Elements::of_list(count, rest, frame))
+            }
+            [tag::MAP, a, b, c, d, rest @ ..] => {
+                let pairs = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+                ViewKind::Map(MapView::new(pairs, rest, frame))
+            }
+            _ => self.rare_kind().unwrap_or(ViewKind::Other),
+        }
     }
 
-    #[cold]
     fn rare_kind(self) -> Option<ViewKind<'a>> {
         let (tag, rest) = self.tagged()?;
         match tag {
+            tag::ATOM_UTF8 => text(tag, rest).map(ViewKind::Atom),
+            tag::ATOM_CACHE_REF => {
+                let atom = self.frame.atoms.get(usize::from(*rest.first()?))?;
+                Some(ViewKind::Atom(atom.as_bytes()))
+            }
+            tag::LARGE_TUPLE => self.as_tuple().map(ViewKind::Tuple),
+            tag::NIL | tag::STRING => self.as_list().map(ViewKind::List),
             tag::SMALL_BIG | tag::LARGE_BIG => self.as_int().map(ViewKind::Int),
             tag::SMALL_ATOM | tag::ATOM => {
                 text(tag, rest).filter(|text| text.is_ascii()).map(ViewKind::Atom)

@@ -302,20 +302,19 @@ impl<'a> View<'a> {
         term.expect("a view is made only of what can be decoded")
     }
 
-    /// What follows the term.
+    /// The term that these bytes start with, and what follows it.
     #[inline]
-    fn rest(self) -> &'a [u8] {
-        match self.wire {
-            // Most elements are of these kinds.
+    fn first(wire: &'a [u8], frame: Frame<'a>) -> (Self, &'a [u8]) {
+        let rest = match wire {
+            // Most are of these kinds.
             [tag::SMALL_INTEGER, _, rest @ ..] | [tag::INTEGER, _, _, _, _, rest @ ..] => rest,
-            [tag::SMALL_ATOM_UTF8, length, rest @ ..] => {
+            [tag::SMALL_ATOM_UTF8, length, rest @ ..]
+            | [tag::BINARY, 0, 0, 0, length, rest @ ..] => {
                 rest.get(usize::from(*length)..).unwrap_or_default()
             }
-            [tag::BINARY, 0, 0, 0, length, rest @ ..] => {
-                rest.get(usize::from(*length)..).unwrap_or_default()
-            }
-            wire => skip(wire),
-        }
+            wire => return (Self::at(wire, frame), skip(wire)),
+        };
+        (Self { wire, frame }, rest)
     }
 
     fn key(self) -> Option<Key<'a>> {
