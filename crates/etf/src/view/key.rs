@@ -3,6 +3,7 @@
 use std::hash::{Hash, Hasher};
 
 use super::skip::{array, length, text};
+use crate::atom::spread;
 use crate::{Atom, Term, tag};
 
 /// An atom, an integer of 64 bits or a binary.
@@ -22,7 +23,7 @@ impl<'a> Key<'a> {
             tag @ (tag::SMALL_ATOM_UTF8 | tag::ATOM_UTF8) => text(tag, rest).map(Self::Atom),
             tag::ATOM_CACHE_REF => {
                 let atom = atoms.get(usize::from(*rest.first()?))?;
-                Some(Self::Atom(atom.as_str().as_bytes()))
+                Some(Self::Atom(atom.as_bytes()))
             }
             tag::SMALL_INTEGER => Some(Self::Int((*rest.first()?).into())),
             tag::INTEGER => Some(Self::Int(i32::from_be_bytes(array(rest)?).into())),
@@ -34,10 +35,21 @@ impl<'a> Key<'a> {
     /// The same of a term. Other integers may be written in ways that [`Key::read`] does not read.
     pub(crate) fn of(term: &'a Term) -> Option<Self> {
         match term {
-            Term::Atom(atom) => Some(Self::Atom(atom.as_str().as_bytes())),
+            Term::Atom(atom) => Some(Self::Atom(atom.as_bytes())),
             Term::Int(value) => Some(Self::Int(*value)),
             Term::Binary(bytes) => Some(Self::Binary(bytes)),
             _ => None,
+        }
+    }
+}
+
+impl Key<'_> {
+    /// A number that is the same for equal keys and mostly differs for others; see [`spread`].
+    #[inline]
+    pub(crate) fn spread(self) -> u64 {
+        match self {
+            Self::Atom(bytes) | Self::Binary(bytes) => spread(bytes),
+            Self::Int(value) => spread(&value.to_be_bytes()),
         }
     }
 }
