@@ -31,14 +31,33 @@ impl Inline {
             // A copy of a length that is known takes few steps.
             return Some(Self { length: short, bytes: *all });
         }
-        let mut place = [0; Self::MAX];
-        if let (true, Some(some)) = (length <= 16, bytes.first_chunk::<16>()) {
-            *place.first_chunk_mut()? = *some;
-        } else {
-            place.get_mut(..length)?.copy_from_slice(bytes.get(..length)?);
-        }
-        Some(Self { length: short, bytes: place })
+        Some(Self { length: short, bytes: near_the_end(bytes.get(..length)?)? })
     }
+}
+
+/// The same where too little follows the bytes that could be copied with them: by pieces of a known length, which may overlap. A call
+/// that copies so few takes longer, and writes them in other sizes than they are read in when they are moved: the read has to wait.
+#[inline]
+fn near_the_end(bytes: &[u8]) -> Option<[u8; Inline::MAX]> {
+    let mut place = [0; Inline::MAX];
+    let length = bytes.len();
+    if let (Some(first), Some(last)) = (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        *place.first_chunk_mut()? = *first;
+        if let Some(second) = bytes.get(8..16) {
+            place.get_mut(8..16)?.copy_from_slice(second);
+        }
+        *place.get_mut(length - 8..)?.first_chunk_mut()? = *last;
+    } else if let (Some(first), Some(last)) = (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        *place.first_chunk_mut()? = *first;
+        *place.get_mut(length - 4..)?.first_chunk_mut()? = *last;
+    } else if let ([first, ..], [.., last]) = (bytes, bytes) {
+        // One to three.
+        let middle = length / 2;
+        *place.get_mut(middle)? = *bytes.get(middle)?;
+        *place.first_mut()? = *first;
+        *place.get_mut(length - 1)? = *last;
+    }
+    Some(place)
 }
 
 impl Deref for Inline {
