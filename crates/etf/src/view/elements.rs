@@ -97,6 +97,11 @@ impl<'a> Iterator for Elements<'a> {
 
     #[inline]
     fn next(&mut self) -> Option<View<'a>> {
+        if self.missing == 1 && !self.is_list {
+            self.missing = 0;
+            // Where it ends is of no interest, and it may be long.
+            return Some(View::at(self.wire, self.frame));
+        }
         if self.missing > 0 {
             let (element, rest) = View::first(self.wire, self.frame);
             (self.missing, self.wire) = (self.missing - 1, rest);
@@ -172,7 +177,9 @@ impl<'a> Iterator for Pairs<'a> {
         let MapView { pairs, wire, frame } = self.0;
         let pairs = pairs.checked_sub(1)?;
         let (key, wire) = View::first(wire, frame);
-        let (value, wire) = View::first(wire, frame);
+        // Where the last one ends is of no interest, and it may be long.
+        let (value, wire) =
+            if pairs > 0 { View::first(wire, frame) } else { (View::at(wire, frame), wire) };
         self.0 = MapView { pairs, wire, frame };
         Some((key, value))
     }
