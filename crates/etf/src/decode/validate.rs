@@ -230,6 +230,13 @@ impl Decoder<'_> {
                     }
                     rest
                 }
+                [tag::ATOM_CACHE_REF, index, rest @ ..] => {
+                    if usize::from(*index) >= self.atoms.len() {
+                        break;
+                    }
+                    self.header_refs += 1;
+                    rest
+                }
                 [tag::SMALL_TUPLE, arity @ ..] => {
                     let Some(place) = tuples else { break };
                     self.cursor.set_rest(rest);

@@ -56,6 +56,10 @@ impl<'a> View<'a> {
             [tag::SMALL_ATOM_UTF8, length, rest @ ..] => {
                 ViewKind::Atom(rest.get(..usize::from(*length)).unwrap_or_default())
             }
+            [tag::ATOM_CACHE_REF, index, ..] => match frame.atoms.get(usize::from(*index)) {
+                Some(atom) => ViewKind::Atom(atom.as_bytes()),
+                None => ViewKind::Other,
+            },
             [tag::BINARY, a, b, c, d, rest @ ..] => {
                 let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
                 ViewKind::Binary(rest.get(..length).unwrap_or_default())
@@ -79,10 +83,6 @@ impl<'a> View<'a> {
         let (tag, rest) = self.tagged()?;
         match tag {
             tag::ATOM_UTF8 => text(tag, rest).map(ViewKind::Atom),
-            tag::ATOM_CACHE_REF => {
-                let atom = self.frame.atoms.get(usize::from(*rest.first()?))?;
-                Some(ViewKind::Atom(atom.as_bytes()))
-            }
             tag::LARGE_TUPLE => self.as_tuple().map(ViewKind::Tuple),
             tag::NIL | tag::STRING => self.as_list().map(ViewKind::List),
             tag::SMALL_BIG | tag::LARGE_BIG => self.as_int().map(ViewKind::Int),

@@ -307,7 +307,8 @@ impl<'a> View<'a> {
     fn first(wire: &'a [u8], frame: Frame<'a>) -> (Self, &'a [u8]) {
         let rest = match wire {
             // Most are of these kinds.
-            [tag::SMALL_INTEGER, _, rest @ ..] | [tag::INTEGER, _, _, _, _, rest @ ..] => rest,
+            [tag::SMALL_INTEGER | tag::ATOM_CACHE_REF, _, rest @ ..]
+            | [tag::INTEGER, _, _, _, _, rest @ ..] => rest,
             [tag::SMALL_ATOM_UTF8, length, rest @ ..]
             | [tag::BINARY, 0, 0, 0, length, rest @ ..] => {
                 rest.get(usize::from(*length)..).unwrap_or_default()

@@ -12,7 +12,7 @@ pub(super) fn skip(mut wire: &[u8]) -> &[u8] {
         missing -= 1;
         wire = match wire {
             // Most are of these kinds.
-            [tag::SMALL_INTEGER, _, rest @ ..]
+            [tag::SMALL_INTEGER | tag::ATOM_CACHE_REF, _, rest @ ..]
             | [tag::INTEGER, _, _, _, _, rest @ ..]
             | [tag::NIL, rest @ ..] => rest,
             [tag::SMALL_ATOM_UTF8, length, rest @ ..]

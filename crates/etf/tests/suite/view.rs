@@ -245,16 +245,25 @@ proptest! {
         atoms in prop::collection::vec(atom(), 1..20),
         indices in prop::collection::vec(0..22_u8, 1..40),
     ) {
-        let mut bytes = vec![116];
-        bytes.extend(u32::try_from(indices.len()).unwrap().to_be_bytes());
-        bytes.extend(indices.iter().flat_map(|index| [82, *index, 88, 82, *index, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3]));
-        let bytes = bytes.into();
-        let limits = Limits::default();
-        let decoded = Decoder::new(&bytes, &atoms, &limits).term();
-        match (decoded, View::new(&bytes, &atoms, &limits)) {
-            (Ok(term), Ok(view)) => assert_shows(view, &term),
-            (Err(error), Err(other)) => prop_assert_eq!(error, other),
-            (term, view) => panic!("decoded {term:?}, viewed {view:?}"),
+        // In a map, in tuples of a list, in a large tuple.
+        for tag in [116, 108, 105] {
+            let element = |index: &u8| match tag {
+                116 => vec![82, *index, 88, 82, *index, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3],
+                108 => vec![104, 3, 82, *index, 104, 1, 82, *index, 82, 0],
+                _ => vec![82, *index],
+            };
+            let mut bytes = vec![tag];
+            bytes.extend(u32::try_from(indices.len()).unwrap().to_be_bytes());
+            bytes.extend(indices.iter().flat_map(element));
+            bytes.extend((tag == 108).then_some(106));
+            let bytes = bytes.into();
+            let limits = Limits::default();
+            let decoded = Decoder::new(&bytes, &atoms, &limits).term();
+            match (decoded, View::new(&bytes, &atoms, &limits)) {
+                (Ok(term), Ok(view)) => assert_shows(view, &term),
+                (Err(error), Err(other)) => prop_assert_eq!(error, other),
+                (term, view) => panic!("decoded {term:?}, viewed {view:?}"),
+            }
         }
     }
 }
