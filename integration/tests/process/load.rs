@@ -88,7 +88,9 @@ async fn both_sides_agree_on_a_link_after_any_number_of_links_and_unlinks() -> R
 
 #[tokio::test]
 async fn ten_thousand_monitors_of_a_process_end_with_it() -> Result<()> {
-    let stage = Stage::new().await?;
+    // OTP 23 drops what an ending process has to say once the link's queue is full (+zdbbl, 1 MiB), between BEAM nodes too:
+    // of these monitors 4,274 were left there, and with this none.
+    let stage = Stage::with(&["+zdbbl", "65536"]).await?;
     // Of the puppet, by a process that ends; half of them by name.
     let scene = "{S, M} = spawn_monitor(fun() -> [begin monitor(process, P), monitor(process, {puppet, N}) end
             || _ <- lists:seq(1, 5000)], Do(alive) end), receive {'DOWN', M, _, S, R} -> {R, Do(alive)} end";

@@ -26,8 +26,14 @@ struct Stage {
 
 impl Stage {
     async fn new() -> Result<Self> {
+        Self::with(&[]).await
+    }
+
+    /// As [`Stage::new`], with more arguments for the driver's `erl`.
+    async fn with(args: &[&str]) -> Result<Self> {
         let world = World::new().await?;
-        let (driver, beam) = tokio::try_join!(world.beam("driver"), world.beam("beam"))?;
+        let driver = Beam::start(world.beam_options("driver").args(args.iter().copied()));
+        let (driver, beam) = tokio::try_join!(driver, world.beam("beam"))?;
         let node = world.node("rust")?.start().await?;
         Ok(Self { driver, beam, node, _world: world })
     }
