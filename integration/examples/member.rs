@@ -37,19 +37,27 @@ async fn main() -> Result<()> {
         Ok::<_, Raise>(term!((number.abs())))
     });
     let visible = variable("MEMBER_VISIBLE")? == "true";
+    let prevent = variable("MEMBER_PREVENT")? == "true";
     let tick = Duration::from_secs(variable("MEMBER_TICK")?.parse()?);
     let cookie = Cookie::new(variable("MEMBER_COOKIE")?)?;
-    let node = Node::builder(variable("MEMBER_NAME")?.parse()?, cookie)
+    let scopes = variable("MEMBER_SCOPES")?;
+    let mut node = Node::builder(variable("MEMBER_NAME")?.parse()?, cookie)
         .visibility(if visible { Visibility::Visible } else { Visibility::Hidden })
         .exports(exports)
         .tick_time(tick)
-        .setup_time(SETUP)
-        .pg("pg")
-        .start()
-        .await?;
+        .prevent_overlapping_partitions(prevent)
+        .setup_time(SETUP);
+    for scope in scopes.split(' ') {
+        node = node.pg(scope);
+    }
+    let node = node.start().await?;
     let anchor = node.process()?;
-    let pg = node.pg("pg").context("no scope")?;
-    pg.join(&term!((dist::etf::Atom::new(GROUP)?)), anchor.pid()).await?;
+    let mut pg = BTreeMap::new();
+    for name in scopes.split(' ') {
+        let scope = node.pg(name).context("no scope")?;
+        scope.join(&term!((dist::etf::Atom::new(GROUP)?)), anchor.pid()).await?;
+        pg.insert(name.to_owned(), scope);
+    }
     if let Some(global) = node.global() {
         let name = term!((node.name().as_atom().clone()));
         let registered =
@@ -98,7 +106,7 @@ async fn follow(cluster: Cluster, member: Arc<Member>) {
 struct Member {
     born: u64,
     node: Node,
-    pg: PgScope,
+    pg: BTreeMap<String, PgScope>,
     hears: AtomicBool,
     counters: Counters,
     /// Told `false`, the calls of the present load stop.
@@ -192,7 +200,11 @@ impl Member {
             names
         };
         let group = term!((dist::etf::Atom::new(GROUP)?));
-        let members = self.pg.members(&group);
+        let groups = self.pg.iter().map(|(name, scope)| {
+            let members = scope.members(&group);
+            let nodes = members.iter().map(|pid| pid.node.as_str().to_owned()).collect();
+            (name.clone(), sorted(nodes))
+        });
         let names = self.node.global().map(|global| global.registered_names()).unwrap_or_default();
         let counters = &self.counters;
         let calls = Calls {
@@ -214,7 +226,7 @@ impl Member {
             born: self.born,
             nodes: sorted(self.node.nodes().iter().map(|peer| peer.name.to_string()).collect()),
             hears: self.hears.load(Ordering::Relaxed),
-            group: sorted(members.iter().map(|pid| pid.node.as_str().to_owned()).collect()),
+            groups: groups.collect(),
             names: sorted(names.iter().map(plain).collect()),
             calls,
             holds,

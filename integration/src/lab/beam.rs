@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::process::Command;
 
 use super::report::{Calls, GROUP};
-use super::{CHANNEL, COOKIE, Container, Network, POSTGRES_HOST, Spec};
+use super::{CHANNEL, COOKIE, Container, Network, POSTGRES_HOST, Settings, Spec};
 use crate::beam::{Beam, BeamOptions, EVALUATOR};
 use crate::unique;
 
@@ -27,22 +27,27 @@ pub struct LabBeam {
     name: String,
     listener: TcpListener,
     token: String,
-    tick: u32,
+    settings: Settings,
     beam: Option<Beam>,
 }
 
 impl LabBeam {
-    /// Starts a node `base@ADDRESS` with a tick time in seconds, and its strategy.
+    /// Starts a node `base@ADDRESS`, and its strategy.
     ///
     /// # Errors
     /// When it does not start, with its output.
-    pub async fn start(network: &Arc<Network>, base: &str, image: &str, tick: u32) -> Result<Self> {
+    pub async fn start(
+        network: &Arc<Network>,
+        base: &str,
+        image: &str,
+        settings: Settings,
+    ) -> Result<Self> {
         let listener = TcpListener::bind((network.gateway(), 0)).await?;
         let token = unique("lab");
         let elixir = Path::new(env!("CARGO_MANIFEST_DIR")).join("elixir");
         let own = r#"exec sh -c "$START" sh -name "$BASE@$(hostname -i | cut -d' ' -f1)" "$@""#;
         let mut command: Vec<String> = ["sh", "-c", own, "sh"].map(ToOwned::to_owned).into();
-        command.extend(arguments(tick));
+        command.extend(arguments(settings));
         let mut options = vec![format!("--volume={}:/elixir:ro", elixir.display())];
         for (name, value) in [
             ("START", START),
@@ -59,7 +64,7 @@ impl LabBeam {
         let spec = Spec { image: image.to_owned(), options, command, alias: None };
         let container = Container::create(network, base, spec).await?;
         let name = format!("{base}@{}", container.address());
-        let mut node = Self { container, name, listener, token, tick, beam: None };
+        let mut node = Self { container, name, listener, token, settings, beam: None };
         node.run().await?;
         Ok(node)
     }
@@ -74,6 +79,19 @@ impl LabBeam {
         &self.name
     }
 
+    /// The scopes of `pg` that it has.
+    pub fn scopes(&self) -> &'static [&'static str] {
+        self.settings.scopes
+    }
+
+    /// The nodes with a member in the group [`GROUP`] of a scope, sorted, once for each member.
+    ///
+    /// # Errors
+    /// As [`Beam::eval`].
+    pub async fn group(&self, scope: &str) -> Result<Vec<String>> {
+        self.atoms(&format!("[node(P) || P <- pg:get_members({scope}, {GROUP})]")).await
+    }
+
     /// Starts the node again after its end.
     ///
     /// # Errors
@@ -83,7 +101,8 @@ impl LabBeam {
         start.args(["start", "--attach", self.container.name()]).kill_on_drop(true);
         start.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let child = start.spawn().context("docker could not be started")?;
-        let options = BeamOptions::new(&self.name, COOKIE, 0).elixir().net_ticktime(self.tick);
+        let options =
+            BeamOptions::new(&self.name, COOKIE, 0).elixir().net_ticktime(self.settings.tick);
         self.beam = Some(Beam::attach(options, child, &self.listener, &self.token).await?);
         let member = format!(
             "elem(Member.start([hostname: \"{POSTGRES_HOST}\", port: 5432, username: \"postgres\", \
@@ -92,10 +111,10 @@ impl LabBeam {
         let started = self.beam()?.elixir(member).await?;
         ensure!(started == ":ok", "the member did not start: {started}");
         self.eval(format!(
-            "pg:start(pg), \
-             Anchor = spawn(fun() -> receive stop -> ok end end), \
-             ok = pg:join(pg, {GROUP}, Anchor), \
-             yes = global:register_name(node(), Anchor)"
+            "Anchor = spawn(fun() -> receive stop -> ok end end), \
+             [begin pg:start(Scope), ok = pg:join(Scope, {GROUP}, Anchor) end || Scope <- [{}]], \
+             yes = global:register_name(node(), Anchor)",
+            self.settings.scopes.join(", ")
         ))
         .await?;
         Ok(())
@@ -196,8 +215,9 @@ end,
 [spawn(fun() -> Loop(Peer, 1) end) || Peer <- [PEERS]], ok
 "#;
 
-fn arguments(tick: u32) -> Vec<String> {
-    let tick = tick.to_string();
+fn arguments(settings: Settings) -> Vec<String> {
+    let tick = settings.tick.to_string();
+    let prevent = settings.prevent_overlapping_partitions.to_string();
     let words = [
         "-setcookie",
         COOKIE,
@@ -206,6 +226,9 @@ fn arguments(tick: u32) -> Vec<String> {
         "-kernel",
         "net_ticktime",
         &tick,
+        "-kernel",
+        "prevent_overlapping_partitions",
+        &prevent,
         "-kernel",
         "net_setuptime",
         "3",

@@ -19,6 +19,17 @@ pub use self::report::Report;
 pub use self::rules::{Rule, Verdict};
 pub use self::rust::LabRust;
 
+/// What a node of a lab is told, of either kind.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// `net_ticktime`, in seconds.
+    pub tick: u32,
+    /// `prevent_overlapping_partitions`, which must be the same on all nodes.
+    pub prevent_overlapping_partitions: bool,
+    /// The scopes of `pg` that it starts, in each of which it joins the group [`report::GROUP`].
+    pub scopes: &'static [&'static str],
+}
+
 /// The channel on which the members of a lab announce themselves.
 pub const CHANNEL: &str = "lab";
 /// The cookie of the members.

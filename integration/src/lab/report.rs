@@ -17,8 +17,8 @@ pub struct Report {
     pub nodes: Vec<String>,
     /// Whether it hears Postgres.
     pub hears: bool,
-    /// The nodes with a member in the group [`GROUP`] of the scope `pg`, sorted, once for each member.
-    pub group: Vec<String>,
+    /// By scope of `pg`, the nodes with a member in its group [`GROUP`], sorted, once for each member.
+    pub groups: BTreeMap<String, Vec<String>>,
     /// The global names that it knows, sorted; nothing of a hidden node.
     pub names: Vec<String>,
     /// Its calls so far.
@@ -27,7 +27,7 @@ pub struct Report {
     pub holds: Holds,
 }
 
-/// The group that each member joins.
+/// The group that each member joins, in each of its scopes.
 pub const GROUP: &str = "lab";
 
 /// Calls since the start.

@@ -10,7 +10,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use super::report::{PORT, Report};
-use super::{COOKIE, Container, LabPostgres, Network, Spec};
+use super::{COOKIE, Container, LabPostgres, Network, Settings, Spec};
 use crate::eventually;
 
 const START_DEADLINE: Duration = Duration::from_secs(40);
@@ -26,7 +26,7 @@ pub struct LabRust {
 }
 
 impl LabRust {
-    /// Starts a node `base@ADDRESS` with a tick time in seconds; `program` is the static binary.
+    /// Starts a node `base@ADDRESS`; `program` is the static binary.
     ///
     /// # Errors
     /// When it does not answer, with its output.
@@ -36,7 +36,7 @@ impl LabRust {
         image: &str,
         program: &Path,
         visible: bool,
-        tick: u32,
+        settings: Settings,
     ) -> Result<Self> {
         let own = r#"MEMBER_NAME="$BASE@$(hostname -i | cut -d' ' -f1)" exec /member"#;
         let mut options = vec![format!("--volume={}:/member:ro", program.display())];
@@ -45,7 +45,9 @@ impl LabRust {
             ("MEMBER_COOKIE", COOKIE),
             ("MEMBER_URL", &LabPostgres::url_inside()),
             ("MEMBER_VISIBLE", if visible { "true" } else { "false" }),
-            ("MEMBER_TICK", &tick.to_string()),
+            ("MEMBER_TICK", &settings.tick.to_string()),
+            ("MEMBER_PREVENT", &settings.prevent_overlapping_partitions.to_string()),
+            ("MEMBER_SCOPES", &settings.scopes.join(" ")),
             ("RUST_BACKTRACE", "1"),
         ] {
             options.push(format!("--env={name}={value}"));

@@ -57,6 +57,9 @@ enum Task {
         /// Only this file of integration/tests; the others stay in the table as they were last run
         #[arg(long, value_name = "NAME")]
         program: Vec<String>,
+        /// Only the clusters that have several of them at once
+        #[arg(long, conflicts_with_all = ["otp", "program"])]
+        clusters: bool,
     },
     /// Make everything fail that can, in a cluster of containers: links, nodes, Postgres; all must be well again after each fault
     Chaos {
@@ -100,7 +103,8 @@ fn main() -> ExitCode {
         Task::Bench { json, filter } => bench::run(json, filter.as_deref()),
         Task::Image { tag } => image::make(&tag),
         Task::Chaos { minutes, seed } => chaos::run(minutes, seed),
-        Task::Matrix { otp, program } => matrix::run(&otp, &program),
+        Task::Matrix { clusters: true, .. } => matrix::run_clusters(),
+        Task::Matrix { otp, program, .. } => matrix::run(&otp, &program),
         Task::Images { stand_in } => images::make(stand_in),
         Task::Vectors => vectors::run(),
     };

@@ -5,14 +5,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::{Context, Result};
-use integration::lab::{Container, LabBeam, LabPostgres, LabRust, Network, Rule, Verdict};
+use integration::lab::{
+    Container, LabBeam, LabPostgres, LabRust, Network, Rule, Settings, Verdict,
+};
 
 use super::exhaust::Hogs;
 use crate::host::say;
 use crate::images::Images;
 
-/// `net_ticktime`, in seconds: a node that says nothing is given up after so long.
-pub(crate) const TICK: u32 = 4;
+/// A node that says nothing for four seconds is given up.
+pub(crate) const SETTINGS: Settings =
+    Settings { tick: 4, prevent_overlapping_partitions: true, scopes: &["pg"] };
 
 /// One member, or Postgres.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -37,26 +40,28 @@ pub(crate) struct Cluster {
 }
 
 impl Cluster {
-    /// A BEAM node for each of the images `beams`; the Rust nodes run `member`.
+    /// A BEAM node for each of the images `beams`, with scopes of its own; the Rust nodes run `member`.
     pub(crate) async fn start(
         what: &str,
         images: &Images,
-        beams: &[&str],
+        beams: &[(&str, &'static [&'static str])],
         member: &Path,
+        settings: Settings,
     ) -> Result<Self> {
         let network = format!("beamjoin-{what}-{}", std::process::id());
         let network = Arc::new(Network::create(&network).await?);
         let postgres = LabPostgres::start(&network, &images.postgres).await?;
         let mut nodes = Vec::new();
-        for (number, image) in beams.iter().enumerate() {
+        for (number, (image, scopes)) in beams.iter().enumerate() {
+            let settings = Settings { scopes, ..settings };
             let base = Place::Beam(number).to_string();
-            nodes.push(LabBeam::start(&network, &base, image, TICK).await?);
+            nodes.push(LabBeam::start(&network, &base, image, settings).await?);
         }
         let mut rusts = Vec::new();
         for (number, visible) in [false, true].into_iter().enumerate() {
             let base = Place::Rust(number).to_string();
             let rust =
-                LabRust::start(&network, &base, &images.elixir, member, visible, TICK).await?;
+                LabRust::start(&network, &base, &images.elixir, member, visible, settings).await?;
             rusts.push(rust);
         }
         let (apart, cuts) = (Vec::new(), Vec::new());
@@ -113,6 +118,17 @@ impl Cluster {
         let others = self.nodes().into_iter().filter(|other| *other != place && !apart(*other));
         let mut names: Vec<String> =
             others.map(|other| self.name(other).map(ToOwned::to_owned)).collect::<Result<_>>()?;
+        names.sort();
+        Ok(names)
+    }
+
+    /// The names of the nodes whose members of the group in a scope of `place` it knows, itself among them, sorted.
+    pub(crate) fn group(&self, place: Place, scope: &str) -> Result<Vec<String>> {
+        let mut names = self.others(place)?;
+        names.push(self.name(place)?.to_owned());
+        for beam in self.beams.iter().filter(|beam| !beam.scopes().contains(&scope)) {
+            names.retain(|name| name != beam.name());
+        }
         names.sort();
         Ok(names)
     }

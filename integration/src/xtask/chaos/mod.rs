@@ -13,7 +13,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context, Result, bail};
 
-pub(crate) use self::cluster::{Cluster, Place};
+pub(crate) use self::cluster::{Cluster, Place, SETTINGS};
 use self::deck::Deck;
 use self::random::Random;
 use self::summary::Summary;
@@ -43,8 +43,8 @@ pub(crate) fn run(minutes: f64, seed: Option<u64>) -> Result<()> {
     let runtime = tokio::runtime::Runtime::new()?;
     runtime.block_on(async {
         say(format!("seed {seed}: starting the cluster"));
-        let cluster =
-            Cluster::start("chaos", &images, &[images.elixir.as_str(); BEAMS], &member).await?;
+        let beams = [(images.elixir.as_str(), SETTINGS.scopes); BEAMS];
+        let cluster = Cluster::start("chaos", &images, &beams, &member, SETTINGS).await?;
         tokio::select! {
             outcome = faults(cluster, seed, time) => outcome,
             _ = tokio::signal::ctrl_c() => bail!("interrupted; the containers are removed"),
@@ -73,12 +73,12 @@ async fn faults(mut cluster: Cluster, seed: u64, time: Duration) -> Result<()> {
         let what = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join(" and ");
         let begun = Instant::now();
         match one(&mut cluster, &faults, &before).await {
-            Ok(after) => {
+            Ok((after, names)) => {
                 say(format!(
                     "{step}: {what}: well again after {:.1} s",
                     begun.elapsed().as_secs_f64()
                 ));
-                summary.add(&faults, &after);
+                summary.add(&faults, &after, &names);
             }
             Err(error) => {
                 let step = format!("step {step}, {what}");
@@ -96,7 +96,7 @@ async fn one(
     cluster: &mut Cluster,
     faults: &[fault::Fault],
     before: &check::Settled,
-) -> Result<check::Settled> {
+) -> Result<(check::Settled, check::Names)> {
     let mut effect = fault::Effect::default();
     for fault in faults {
         fault.begin(cluster, &mut effect).await.context("could not make the fault")?;
@@ -106,9 +106,10 @@ async fn one(
         fault.end(cluster).await.context("could not mend the fault")?;
     }
     check::whole(cluster).await.context("once it was mended")?;
+    let names = check::named_again(cluster).await.context("once it was mended")?;
     let after = check::settled_as(cluster, before, &effect).await.context("once it was mended")?;
     cluster.call_all().await?;
-    Ok(after)
+    Ok((after, names))
 }
 
 /// Prints what anybody needs who looks for the reason.

@@ -8,7 +8,7 @@ use anyhow::{Result, ensure};
 use integration::lab::Report;
 use integration::lab::report::Calls;
 
-use super::check::Settled;
+use super::check::{Names, Settled};
 use super::fault::Fault;
 
 /// How much more memory a Rust node may have in the end than at the start, in KiB: an allocator keeps some of what it once had.
@@ -25,17 +25,26 @@ pub(super) struct Summary {
     before: Vec<Report>,
     last: Vec<Report>,
     longest: u64,
+    /// The longest time for which our visible node was without a global name.
+    nameless: Duration,
+    /// The steps after which BEAM nodes lacked some, and how many at most.
+    lacking: (usize, usize),
 }
 
 impl Summary {
     pub(super) fn new(seed: u64, before: &Settled) -> Self {
         let (before, last) = (before.rusts.clone(), before.rusts.clone());
-        let (took, kinds) = (Duration::ZERO, BTreeMap::new());
-        Self { seed, took, steps: 0, kinds, ended: Vec::new(), before, last, longest: 0 }
+        let (took, nameless) = (Duration::ZERO, Duration::ZERO);
+        let (kinds, ended) = (BTreeMap::new(), Vec::new());
+        let (steps, longest, lacking) = (0, 0, (0, 0));
+        Self { seed, took, steps, kinds, ended, before, last, longest, nameless, lacking }
     }
 
-    pub(super) fn add(&mut self, faults: &[Fault], after: &Settled) {
+    pub(super) fn add(&mut self, faults: &[Fault], after: &Settled, names: &Names) {
         self.steps += 1;
+        self.nameless = self.nameless.max(names.took);
+        self.lacking.0 += usize::from(names.lacking > 0);
+        self.lacking.1 = self.lacking.1.max(names.lacking);
         for fault in faults {
             *self.kinds.entry(fault.kind()).or_default() += 1;
         }
@@ -92,6 +101,14 @@ impl fmt::Display for Summary {
         for (words, count) in failed {
             writeln!(f, "  {count:6} × {words}")?;
         }
+        writeln!(
+            f,
+            "global names: the visible Rust node had all within {:.1} s after each fault; BEAM nodes lacked some after {} of {} (OTP's own), at most {} of them",
+            self.nameless.as_secs_f64(),
+            self.lacking.0,
+            self.steps,
+            self.lacking.1
+        )?;
         for (name, before, last) in [("hidden", 0), ("visible", 1)]
             .into_iter()
             .filter_map(|(name, at)| Some((name, self.before.get(at)?, self.last.get(at)?)))

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::mixed::Mixed;
+use super::mixed::{CLUSTERS, Mixed, PG};
 use super::outcome::{Column, Group};
 use super::release::RELEASES;
 use super::unsupported;
@@ -65,16 +65,27 @@ fn page(columns: &[Column], root: &Path) -> Result<String> {
         writeln!(page, "| {first} | {} |", cells.join(" | "))?;
     }
     if let Some(mixed) = Mixed::kept()? {
-        let cell = if mixed.failed.is_none() { "passed" } else { "**failed**" };
-        let what = "One cluster of all four, with a hidden and a visible Rust node: membership, groups, calls both ways";
-        writeln!(page, "| {what} | {} |", vec![cell; columns.len()].join(" | "))?;
-        writeln!(
-            notes.0,
-            "- one cluster of all four: OTP 23 does not connect with 27 and 29, which demand flags that it does not offer"
-        )?;
-        if let Some(why) = mixed.failed {
-            writeln!(notes.0, "- one cluster of all four: failed: {why}")?;
+        for kind in &CLUSTERS {
+            let Some(failed) = mixed.failed(kind) else { continue };
+            let cells: Vec<&str> = columns
+                .iter()
+                .map(|column| match failed {
+                    _ if !kind.otps.contains(&column.otp) => "not in it",
+                    None => "passed",
+                    Some(_) => "**failed**",
+                })
+                .collect();
+            let first = format!(
+                "{}, with a hidden and a visible Rust node: membership, groups, global names, calls both ways",
+                kind.about
+            );
+            writeln!(page, "| {first} | {} |", cells.join(" | "))?;
+            notes.write(&format!("{}: {}", kind.about, kind.why));
+            if let Some(why) = failed {
+                notes.write(&format!("{}: failed: {why}", kind.about));
+            }
         }
+        notes.write(&format!("these clusters: {PG}"));
     }
     page.push_str(&notes.0);
     Ok(page)
@@ -117,10 +128,14 @@ fn cell(column: &Column, program: &str, group: &Group, notes: &mut Notes) -> Str
 
 impl Notes {
     fn add(&mut self, column: &Column, program: &str, text: &str) {
+        self.write(&format!("OTP {}, `{program}`: {text}", column.otp));
+    }
+
+    fn write(&mut self, text: &str) {
         if self.0.is_empty() {
             self.0.push('\n');
         }
-        writeln!(self.0, "- OTP {}, `{program}`: {text}", column.otp).ok();
+        writeln!(self.0, "- {text}").ok();
     }
 }
 
