@@ -12,6 +12,8 @@ use socket2::{Domain, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep, sleep_until};
+use tracing::Instrument;
+use tracing::field::{Empty, display};
 
 use super::Link;
 use super::half_open::HalfOpen;
@@ -75,7 +77,9 @@ pub(crate) async fn accept(listener: TcpListener, shared: Arc<Shared>) {
         half_open.make_room(shared.limits.unauthenticated);
         let shared = shared.clone();
         let handshake = async move { greet(stream, &shared).await.map_err(|error| (addr, error)) };
-        half_open.push(addr.ip(), unauthenticated.spawn(handshake));
+        // Who it is, it says later.
+        let span = tracing::info_span!(parent: None, "accept", %addr, peer = Empty);
+        half_open.push(addr.ip(), unauthenticated.spawn(handshake.instrument(span)));
     }
 }
 
@@ -118,6 +122,7 @@ async fn greet(stream: TcpStream, shared: &Arc<Shared>) -> Result<(), HandshakeE
             return Err(error);
         }
     };
+    tracing::Span::current().record("peer", display(peer.name()));
     if !shared.route.admission.allows(peer.name()) {
         let error = HandshakeError::NotLetIn(peer.name().clone());
         conversation.refuse(&Refusal::NotAllowed.message()).await;
@@ -156,6 +161,7 @@ async fn give_name(
         }
         let Offer::Ok(attempt) = shared.links.offer(&shared.name, &name) else { continue };
         let creation = random(getrandom::u32())?.max(FIRST_CREATION);
+        tracing::Span::current().record("peer", display(&name));
         let (state, messages) = peer.accept(name, creation, challenge()?);
         let [status, challenge] = &messages;
         conversation.send(&[status, challenge], Step::Reply).await?;
