@@ -54,6 +54,8 @@ pub enum DiscoveryEvent {
         /// When it is tried again.
         retry_in: Duration,
     },
+    /// One more attempt has failed, told or not told as [`Lost`](Self::Lost): this many have since the start.
+    FailedAttempts(u64),
     /// It makes no sense to try again. The last event.
     Failed(DiscoveryError),
 }

@@ -66,6 +66,8 @@ impl Postgres {
             announced: false,
             beat: Beat::Off,
             told: None,
+            failed_attempts: 0,
+            next: None,
         };
         stream::unfold(announcer, |mut announcer| async move {
             let event = announcer.next().await?;
@@ -91,6 +93,9 @@ struct Announcer {
     beat: Beat,
     /// The failure told last since the last connect, and when: one that is repeated every second is told now and then.
     told: Option<(String, Instant)>,
+    failed_attempts: u64,
+    /// What is told after the event before.
+    next: Option<DiscoveryEvent>,
 }
 
 enum Beat {
@@ -106,6 +111,9 @@ enum Beat {
 impl Announcer {
     async fn next(&mut self) -> Option<DiscoveryEvent> {
         loop {
+            if let Some(event) = self.next.take() {
+                return Some(event);
+            }
             let event = tokio::select! {
                 event = self.listener.next() => self.on_event(event?),
                 result = self.beat.wait() => self.on_beat(result),
@@ -129,8 +137,12 @@ impl Announcer {
             Event::Notification { payload, .. } => {
                 Some(DiscoveryEvent::Heard(payload.into_bytes()))
             }
-            Event::Lost { reason, retry_in, .. } => {
+            Event::Lost { reason, retry_in, failed_attempts, .. } => {
                 self.beat = Beat::Off;
+                if failed_attempts > self.failed_attempts {
+                    self.failed_attempts = failed_attempts;
+                    self.next = Some(DiscoveryEvent::FailedAttempts(failed_attempts));
+                }
                 self.on_lost(reason.to_string(), retry_in)
             }
             Event::Failed { error, .. } => Some(DiscoveryEvent::Failed(DiscoveryError::new(error))),

@@ -27,6 +27,8 @@ pub(crate) struct Driver {
     generation: u64,
     /// Failures since the last connection.
     failures: u32,
+    /// Attempts that failed, since the start.
+    failed_attempts: u64,
     /// When the present connection came up.
     up_since: Option<Instant>,
 }
@@ -55,6 +57,7 @@ impl Driver {
             close,
             generation: 0,
             failures: 0,
+            failed_attempts: 0,
             up_since: None,
         }
     }
@@ -76,13 +79,15 @@ impl Driver {
                 self.events.push(Event::Failed { error: reason });
                 return;
             }
-            if let Some(up_since) = self.up_since.take() {
-                waits.connection_ended(up_since.elapsed());
+            match self.up_since.take() {
+                Some(up_since) => waits.connection_ended(up_since.elapsed()),
+                None => self.failed_attempts += 1,
             }
             self.failures = self.failures.saturating_add(1);
             let retry_in = waits.next(reason.failure(), rand::random());
-            tracing::info!(%reason, ?retry_in, failures = self.failures, "not connected");
-            self.events.push(Event::Lost { reason, retry_in, failures: self.failures });
+            let (failures, failed_attempts) = (self.failures, self.failed_attempts);
+            tracing::info!(%reason, ?retry_in, failures, "not connected");
+            self.events.push(Event::Lost { reason, retry_in, failures, failed_attempts });
             if self.meanwhile(sleep(retry_in)).await.is_none() {
                 return;
             }

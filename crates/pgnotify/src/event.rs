@@ -49,6 +49,8 @@ pub enum Event {
         /// How many times this was told since the last `Connected`: 1 when a connection was lost,
         /// or at the first failure of all. A log may want to be brief about the others.
         failures: u32,
+        /// How many attempts to connect have failed since the start.
+        failed_attempts: u64,
     },
     /// The consumer was slow: this many of the oldest events were dropped in this place.
     Lagged(u64),

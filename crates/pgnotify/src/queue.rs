@@ -119,6 +119,7 @@ mod tests {
             reason: Error::Closed { server: "s".into() },
             retry_in: Duration::ZERO,
             failures: 1,
+            failed_attempts: 1,
         }
     }
 

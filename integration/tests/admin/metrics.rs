@@ -99,14 +99,24 @@ async fn postgres_going_and_coming_shows() -> Result<()> {
         ["up", "joined", "generation", "lost_total"]
             .map(|name| alone(metrics, &format!("beamjoin_postgres_{name}")).unwrap_or(-1.0))
     };
-    assert_eq!(all(&scrape(&node).await?), [1.0, 1.0, 1.0, 0.0]);
+    let start = scrape(&node).await?;
+    assert_eq!(all(&start), [1.0, 1.0, 1.0, 0.0]);
+    assert_eq!(alone(&start, "beamjoin_postgres_failed_attempts_total"), Some(0.0));
     place.postgres.stop(Shutdown::Fast).await?;
     let lost = scrape_that(&node, "the loss", |metrics| all(metrics)[0] == 0.0).await?;
     assert_eq!(all(&lost), [0.0, 0.0, 1.0, 1.0]);
     assert_eq!(alone(&lost, "beamjoin_ready"), Some(0.0));
+    // Each attempt counts, also those whose reason is the same as before.
+    let failed = "beamjoin_postgres_failed_attempts_total";
+    let failing = scrape_that(&node, "failed attempts", |metrics| {
+        alone(metrics, failed).is_some_and(|count| count >= 3.0)
+    })
+    .await?;
+    assert_eq!(all(&failing), [0.0, 0.0, 1.0, 1.0]);
     place.postgres.start_again().await?;
     let back = scrape_that(&node, "the next connection", |metrics| all(metrics)[1] == 1.0).await?;
     assert_eq!(all(&back), [1.0, 1.0, 2.0, 1.0]);
+    let before = alone(&back, failed).context("no count")?;
     // Every announcement counts, ours as well; those of no use by the reason.
     place.announce("nonsense").await?;
     let reason = [("reason", "not_a_name")];
@@ -117,6 +127,7 @@ async fn postgres_going_and_coming_shows() -> Result<()> {
     let heard = alone(&ignored, "beamjoin_postgres_announcements_total").context("no count")?;
     assert!(heard >= 3.0, "{heard}");
     assert!(alone(&ignored, "beamjoin_postgres_heard_age_seconds").is_some_and(|age| age < 20.0));
+    assert_eq!(alone(&ignored, failed), Some(before));
     Ok(())
 }
 

@@ -99,6 +99,7 @@ impl Driver {
                 self.observer.lock().discovery_lost(reason.clone(), now());
                 self.tell(ClusterEvent::DiscoveryLost { reason, retry_in });
             }
+            DiscoveryEvent::FailedAttempts(count) => self.observer.lock().failed_attempts(count),
             DiscoveryEvent::Missed(count) => self.observer.lock().missed(count),
             DiscoveryEvent::Failed(error) => self.tell(ClusterEvent::DiscoveryFailed(error)),
         }

@@ -68,6 +68,8 @@ pub struct DiscoveryStatus {
     pub losses: u64,
     /// Why the last one was lost, or the first attempt failed.
     pub last_loss: Option<String>,
+    /// How many attempts to reach it have failed since the start.
+    pub failed_attempts: u64,
     /// How many announcements were heard, our own included.
     pub heard: u64,
     /// How long ago the last one was.

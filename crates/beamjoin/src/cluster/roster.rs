@@ -39,6 +39,7 @@ struct Discovery {
     server: Option<String>,
     connections: u64,
     losses: u64,
+    failed_attempts: u64,
     last_loss: Option<String>,
     heard: u64,
     last_heard: Option<Instant>,
@@ -56,6 +57,7 @@ impl Roster {
             server: None,
             connections: 0,
             losses: 0,
+            failed_attempts: 0,
             last_loss: None,
             heard: 0,
             last_heard: None,
@@ -119,6 +121,10 @@ impl Roster {
         self.discovery.missed = self.discovery.missed.saturating_add(count);
     }
 
+    pub(super) fn failed_attempts(&mut self, count: u64) {
+        self.discovery.failed_attempts = count;
+    }
+
     pub(super) fn discovery_up(&mut self, server: String, now: Instant) {
         let discovery = &mut self.discovery;
         discovery.enter(true, now);
@@ -162,6 +168,7 @@ impl Roster {
             server: of.server.clone(),
             connections: of.connections,
             losses: of.losses,
+            failed_attempts: of.failed_attempts,
             last_loss: of.last_loss.clone(),
             heard: of.heard,
             heard_ago: of.last_heard.map(|at| now.saturating_duration_since(at)),
@@ -358,8 +365,10 @@ mod tests {
 
         roster.discovery_lost("cut".into(), at(7));
         roster.discovery_lost("refused".into(), at(8));
+        roster.failed_attempts(2);
         let status = roster.discovery(at(9));
         assert_eq!((status.up, status.losses, status.connections), (false, 1, 1));
+        assert_eq!(status.failed_attempts, 2);
         assert!(!status.hears_us && status.has_heard_us);
         assert_eq!(status.state_for, Duration::from_secs(2));
         roster.discovery_up("db:5432".into(), at(10));

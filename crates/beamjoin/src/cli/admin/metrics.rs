@@ -201,6 +201,12 @@ fn postgres(out: &mut Writer<'_>, of: &DiscoveryStatus) -> fmt::Result {
         [(ALONE, of.connections)],
     )?;
     out.counter("postgres_lost", "Connections that were lost", None, [(ALONE, of.losses)])?;
+    out.counter(
+        "postgres_failed_attempts",
+        "Attempts to connect that failed",
+        None,
+        [(ALONE, of.failed_attempts)],
+    )?;
     out.counter("postgres_announcements", "Announcements heard", None, [(ALONE, of.heard)])?;
     out.counter(
         "postgres_missed_announcements",
