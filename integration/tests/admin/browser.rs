@@ -19,7 +19,7 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// Starts one with a window of this size.
+    /// Starts one with a page of this size.
     ///
     /// # Errors
     /// When there is no `chromedriver` or `chromium`: `cargo xtask test` installs them.
@@ -37,17 +37,20 @@ impl Browser {
         let port = port_of(&mut driver).await?;
         let profile = format!("--user-data-dir={}", folder.path().join("profile").display());
         // No sandbox: the tests may run as root, and open no page but ours.
-        let window = format!("--window-size={width},{height}");
         let arguments = [
             "--headless=new",
             "--no-sandbox",
             "--disable-dev-shm-usage",
             "--disable-gpu",
             &profile,
-            &window,
         ];
+        // A window is never as narrow as a phone.
+        let page = json!({ "width": width, "height": height, "pixelRatio": 1.0 });
         let mut capabilities = Capabilities::new();
-        capabilities.insert("goog:chromeOptions".into(), json!({ "args": arguments }));
+        capabilities.insert(
+            "goog:chromeOptions".into(),
+            json!({ "args": arguments, "mobileEmulation": { "deviceMetrics": page } }),
+        );
         let address = format!("http://127.0.0.1:{port}");
         let mut client =
             ClientBuilder::new(hyper_util::client::legacy::connect::HttpConnector::new());

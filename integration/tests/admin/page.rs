@@ -106,8 +106,15 @@ async fn names_and_reasons_of_others_are_text() -> Result<()> {
         "document.querySelectorAll('main img, main svg, main b:not(li > b), main script').length";
     assert_eq!(browser.run(injected).await?, 0);
     assert_eq!(browser.run("window.hacked === true").await?, false);
-    // On a phone nothing is wider than the screen.
-    let wide = "document.documentElement.scrollWidth > document.documentElement.clientWidth";
+    // On a phone nothing is wider than the screen, nor than its own place.
+    assert_eq!(browser.run("innerWidth").await?, 390);
+    let wide = "document.documentElement.scrollWidth > innerWidth";
     assert_eq!(browser.run(wide).await?, false);
+    let right = "getBoundingClientRect().right";
+    let out = format!(
+        "[...document.querySelectorAll('#members td > *')]\
+         .filter(text => text.{right} > text.parentElement.{right} + 1).map(text => text.innerText)"
+    );
+    assert_eq!(browser.run(&out).await?, serde_json::json!([]));
     browser.close().await
 }
