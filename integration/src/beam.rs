@@ -17,6 +17,7 @@ use tokio::sync::{OnceCell, oneshot};
 use tokio::time::timeout;
 
 use crate::eventually::eventually;
+use crate::frozen;
 use crate::output::Output;
 
 /// How long a node may take to start. Generous: a loaded machine of two cores runs several at once.
@@ -287,8 +288,9 @@ impl Beam {
     ///
     /// # Errors
     /// When the process cannot be signalled.
-    pub fn freeze(&self) -> Result<()> {
-        self.signal(Signal::STOP)
+    pub async fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        frozen::stopped(self.pid()).await
     }
 
     /// Lets a frozen node go on (SIGCONT).

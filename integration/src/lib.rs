@@ -10,6 +10,7 @@ pub mod epmd;
 pub mod eventually;
 pub mod example;
 pub mod fake_epmd;
+mod frozen;
 pub mod joined;
 pub mod lab;
 pub mod names;

@@ -11,6 +11,7 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout, timeout_at};
 
+use crate::frozen;
 use crate::output::Output;
 
 /// How a [`RustNode`] ended.
@@ -207,8 +208,9 @@ impl RustNode {
     ///
     /// # Errors
     /// When the process has ended or cannot be signalled.
-    pub fn freeze(&self) -> Result<()> {
-        self.signal(Signal::STOP)
+    pub async fn freeze(&self) -> Result<()> {
+        self.signal(Signal::STOP)?;
+        frozen::stopped(self.pid()).await
     }
 
     /// Lets a frozen process go on (SIGCONT).

@@ -60,7 +60,7 @@ async fn evaluates_several_expressions_at_once_and_keeps_sessions_apart() -> Res
 #[tokio::test]
 async fn dies_stops_freezes_and_starts_again() -> Result<()> {
     let (_epmd, mut beam) = start("dies", |options| options).await?;
-    beam.freeze()?;
+    beam.freeze().await?;
     beam.eval_within(Duration::from_millis(100), "ok").await.unwrap_err();
     beam.thaw()?;
     assert_eq!(beam.eval("ok").await?, "ok");

@@ -114,7 +114,7 @@ async fn a_beam_node_that_has_a_stale_link_lets_us_in_again() -> Result<()> {
     // The BEAM node is frozen while our side of the link goes and comes back: when it wakes up it
     // has the end of the old connection and the new one before it at once.
     for _ in 0..10 {
-        beam.freeze()?;
+        beam.freeze().await?;
         node.disconnect(&name);
         eventually(SOON, "down", async || node.counts().slots == 0).await?;
         let (connected, thawed) = tokio::join!(node.connect(&name), async {

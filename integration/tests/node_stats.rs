@@ -88,7 +88,7 @@ async fn a_peer_that_does_not_read_shows_in_the_queue_and_in_what_senders_wait()
     echo(&beam).await?;
     let (node, to) = (world.node("rust")?.start().await?, name_of(&beam)?);
     node.connect(&to).await?;
-    beam.freeze()?;
+    beam.freeze().await?;
     let sender = node.process()?;
     let sending = tokio::spawn(async move {
         let to = to;

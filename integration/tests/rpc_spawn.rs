@@ -116,7 +116,7 @@ async fn links_and_monitors_hold_from_the_start() -> Result<()> {
 
     // A node that dies before it answers, and one that is not there.
     let mut process = node.process()?;
-    server.freeze()?;
+    server.freeze().await?;
     let reference = process.spawn_request(&target, sleep()?, &SpawnOptions::new()).await;
     let waiting = node.process()?;
     let (waited, killed) = tokio::join!(waiting.spawn_on(&target, sleep()?), async {

@@ -94,7 +94,7 @@ async fn a_frozen_peer_is_given_up() -> Result<()> {
     let node = world.node("rust")?.tick_time(Duration::from_secs(1)).start().await?;
     node.connect(&name_of(&beam)?).await?;
     let mut events = node.events();
-    beam.freeze()?;
+    beam.freeze().await?;
     let reason = event(&mut events, "down", |event| match event {
         NodeEvent::Down { reason, .. } => Some(reason),
         _ => None,
@@ -179,7 +179,7 @@ async fn a_sender_waits_for_a_peer_that_does_not_read_and_is_told_of_its_end() -
     let node = world.node("rust")?.tick_time(Duration::from_secs(4)).start().await?;
     node.connect(&name_of(&beam)?).await?;
     node.connect(&name_of(&other)?).await?;
-    beam.freeze()?;
+    beam.freeze().await?;
     let name = name_of(&beam)?;
     let block = Term::Binary(vec![7; 100_000].into());
     let mut sent = 0;

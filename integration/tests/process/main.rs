@@ -368,7 +368,7 @@ async fn kill_wakes_a_process_that_waits_for_room() -> Result<()> {
     let node = world.node("rust")?.start().await?;
     let name = name_of(&frozen)?;
     node.connect(&name).await?;
-    frozen.freeze()?;
+    frozen.freeze().await?;
     let (blocked, mut filled) = tokio::sync::watch::channel(0_usize);
     node.spawn({
         let name = name.clone();
