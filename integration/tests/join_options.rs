@@ -309,7 +309,7 @@ async fn a_peer_that_does_not_answer_holds_up_no_end_and_a_second_signal_waits_f
     for (signals, code) in [(1, 0), (2, 143)] {
         let mut joined = place.options().start()?;
         place.meet(&mut joined, &beam).await?;
-        beam.freeze()?;
+        beam.freeze().await?;
         joined.terminate()?;
         if signals == 2 {
             // Two at once may be one.
@@ -355,6 +355,23 @@ async fn only_allowed_names_and_private_addresses_are_dialled_and_let_in() -> Re
     }
     assert_eq!(joined.count("up")?, 1);
     Ok(())
+}
+
+#[tokio::test]
+async fn the_log_says_from_where_a_node_came_and_who_it_is() -> Result<()> {
+    let place = Place::new().await?;
+    let mut joined = place.options().start()?;
+    joined.event_named("announced", SOON).await?;
+    let beam = place.world.beam("beam").await?;
+    assert_eq!(beam.eval(format!("net_adm:ping('{}')", joined.name)).await?, "pong");
+    let peer = format!(" peer={}}}: dist::node: up ", beam.name());
+    eventually(SOON, "the line", async || {
+        let stderr = joined.stderr();
+        let mut lines = stderr.lines().filter(|line| line.contains("accept{addr=127.0.0.1:"));
+        ensure!(lines.any(|line| line.contains(&peer)), "{stderr}");
+        Ok(())
+    })
+    .await
 }
 
 #[tokio::test]
