@@ -18,6 +18,8 @@ const EPMD_LOST: &str = "OTP 23 does not register again with an EPMD that was ki
 /// No OTP.
 const NEVER: u32 = u32::MAX;
 
+const NO_ALERT: &str = "OTP 23 closes a plain connection to its TLS port without an alert";
+
 const UNSUPPORTED: &[Unsupported] = &[
     Unsupported {
         since: NEVER,
@@ -42,7 +44,13 @@ const UNSUPPORTED: &[Unsupported] = &[
         since: 25,
         program: "tls",
         tests: &["commands::what_is_wrong_is_said", "mixing::a_plain_node_and_a_beam_with_tls"],
-        reason: "OTP 23 closes a plain connection to its TLS port without an alert",
+        reason: NO_ALERT,
+    },
+    Unsupported {
+        since: 25,
+        program: "doctor",
+        tests: &["nodes::a_node_speaks_tls"],
+        reason: NO_ALERT,
     },
     Unsupported {
         since: 25,
