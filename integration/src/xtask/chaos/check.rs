@@ -12,8 +12,7 @@ use super::fault::Effect;
 
 /// How long the members may take to notice, and to find each other again: a multiple of all their times.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(90);
-/// How long our visible node may take to have all global names again. The BEAM nodes had that time too then, and get this one more.
-const NAMES: Duration = Duration::from_secs(20);
+/// How much longer than our visible node the BEAM nodes may take to have all global names again before they count as lacking some.
 const THEIR_NAMES: Duration = Duration::from_secs(3);
 /// How long a call of a Rust node may take at most, whose time-out is 2 s, on a machine that is busy with other things, in ms.
 const LONGEST: u64 = 5_000;
@@ -122,7 +121,7 @@ pub(super) async fn named_again(cluster: &Cluster) -> Result<Names> {
     let begun = Instant::now();
     let (ours, theirs): (Vec<Place>, Vec<Place>) =
         visible(cluster).into_iter().partition(|place| matches!(place, Place::Rust(_)));
-    eventually(NAMES, "global names", async || {
+    eventually(DEADLINE, "global names", async || {
         for place in &ours {
             let lacking = lacks(cluster, *place).await?;
             ensure!(lacking.is_empty(), "{place} lacks {lacking:?}");
