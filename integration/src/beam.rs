@@ -265,10 +265,11 @@ impl Beam {
     /// # Errors
     /// When it has not ended after 20 s.
     pub async fn stop(&mut self) -> Result<ExitStatus> {
-        self.eval("init:stop()").await?;
+        // It may be gone before it has answered.
+        let answer = self.eval("init:stop()").await;
         match timeout(STOP_DEADLINE, self.child.wait()).await {
             Ok(status) => Ok(status?),
-            Err(_) => bail!("node {} did not stop\n{}", self.name(), self.output()),
+            Err(_) => bail!("node {} did not stop: {answer:?}\n{}", self.name(), self.output()),
         }
     }
 

@@ -111,7 +111,8 @@ impl Three {
     async fn same(&self, code: &str) -> Result<String> {
         let beam = self.run(self.server.name(), code).await?;
         let rust = self.run(self.node.name().as_str(), code).await?;
-        ensure!(beam == rust, "{code}\n BEAM: {beam}\n Rust: {rust}");
+        let said = || format!("asker: {}\nserver: {}", self.asker.output(), self.server.output());
+        ensure!(beam == rust, "{code}\n BEAM: {beam}\n Rust: {rust}\n{}", said());
         Ok(rust)
     }
 
