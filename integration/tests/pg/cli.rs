@@ -1,10 +1,14 @@
 //! `beamjoin pubsub` against nodes that run the stand-in for Phoenix.PubSub.
 
+use std::process::Stdio;
+
 use anyhow::{Context, Result, ensure};
 use integration::rust_node::Exit;
 use integration::{
     Beam, ElixirNode, MemberOptions, Postgres, RustNode, SOON, World, eventually, with_member_code,
 };
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::io::AsyncReadExt;
 
 const NAME: &str = "Cli.PubSub";
 
@@ -99,6 +103,29 @@ async fn tail_prints_what_is_broadcast_anywhere_in_the_cluster() -> Result<()> {
     assert_eq!(tail.line(SOON).await?, "{\"topic\":\"t\",\"message\":{\"a\":null}}");
     tail.terminate()?;
     assert_eq!(tail.exit(SOON).await?.code, Some(0));
+    Ok(())
+}
+
+#[tokio::test]
+async fn a_signal_ends_a_tail_whose_reader_stalls() -> Result<()> {
+    let target = Target::new().await?;
+    let [first, _] = target.beams.as_slice() else { unreachable!("two nodes") };
+    let mut tail = tokio::process::Command::new(integration::rust_node::binary()?)
+        .args(["pubsub", "tail", "t", "--pubsub", NAME, "--node", first.name()])
+        .envs(target.environment())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()?;
+    seen_by(first, 1).await?;
+    // More than a pipe holds.
+    let long = "String.duplicate(\"x\", 1_000_000)";
+    first.elixir(format!("Member.PubSub.broadcast({NAME}, \"t\", {long})")).await?;
+    let mut stdout = tail.stdout.take().context("no stdout")?;
+    stdout.read_u8().await?;
+    let pid = tail.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
+    kill_process(pid.context("it ended at once")?, Signal::TERM)?;
+    let status = tokio::time::timeout(SOON, tail.wait()).await.context("it does not end")??;
+    assert_eq!(status.code(), Some(0));
     Ok(())
 }
 

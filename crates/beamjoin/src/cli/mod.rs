@@ -174,6 +174,12 @@ fn unwritten(error: &std::io::Error) -> Result<(), Failure> {
     Err(Failure::new(exit::UNAVAILABLE, format!("failed to write to stdout: {error}")))
 }
 
+/// Writes where it holds up neither links nor signals: a reader may stall for as long as it likes.
+async fn write_away(text: String) -> std::io::Result<()> {
+    let written = tokio::task::spawn_blocking(move || write(&text)).await;
+    written.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+}
+
 fn write(text: &str) -> std::io::Result<()> {
     let mut stdout = std::io::stdout().lock();
     stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush())

@@ -53,7 +53,7 @@ pub(crate) async fn tail(layers: Layers, args: TailArgs) -> Result<ExitCode, Fai
                     match message.term() {
                         Ok(term) => {
                             let text = args.output.on_topic(message.topic(), term);
-                            if let Err(error) = super::write(&text) {
+                            if let Err(error) = super::write_away(text).await {
                                 return super::unwritten(&error).map(|()| ExitCode::SUCCESS);
                             }
                         }
