@@ -234,7 +234,6 @@ impl Decoder<'_> {
                     if usize::from(*index) >= self.atoms.len() {
                         break;
                     }
-                    self.header_refs += 1;
                     rest
                 }
                 [tag::SMALL_TUPLE, arity @ ..] => {
@@ -379,7 +378,6 @@ impl Decoder<'_> {
 
     fn skip_header_atom(&mut self) -> Result<()> {
         let index = self.cursor.u8()?;
-        self.header_refs += 1;
         match self.atoms.get(usize::from(index)) {
             Some(_) => Ok(()),
             None => Err(DecodeErrorKind::NoSuchAtom { index }.into()),
