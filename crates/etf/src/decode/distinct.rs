@@ -91,7 +91,8 @@ impl Decoder<'_> {
 mod tests {
     use bytes::Bytes;
 
-    use crate::{DecodeErrorKind, Limits, View};
+    use super::*;
+    use crate::{DecodeErrorKind, View, tag};
 
     /// The map that has these keys, checked for a view and decoded.
     fn check(keys: &[Vec<u8>]) -> Result<(), DecodeErrorKind> {
@@ -126,5 +127,26 @@ mod tests {
         }
         let mixed: Vec<_> = (0..500).flat_map(|n| [atom(n), alike(n), int(n), tuple(n)]).collect();
         assert_eq!(check(&mixed), Ok(()));
+    }
+
+    /// What a peer can make of the table without a secret is bounded: these would take half a million steps.
+    #[test]
+    fn keys_that_belong_in_the_same_place_are_left_to_a_secret_hash() {
+        let find = |key: &dyn Fn(u16) -> String| {
+            let keys: Vec<String> = (0..1000).map(key).collect();
+            let mut bytes = vec![tag::MAP];
+            let mut offsets = Vec::new();
+            for key in &keys {
+                offsets.push(bytes.len());
+                bytes.extend([tag::BINARY, 0, 0, 0, u8::try_from(key.len()).unwrap()]);
+                bytes.extend(key.as_bytes());
+            }
+            let bytes = Bytes::from(bytes);
+            let decoder = Decoder::new(&bytes, &[], &Limits::default());
+            assert!(decoder.are_distinct(&offsets));
+            decoder.are_quickly_distinct(&offsets)
+        };
+        assert_eq!(find(&|n| format!("key number {n:05}")), Some(true));
+        assert_eq!(find(&|n| format!("the same {n:05} the same")), None);
     }
 }

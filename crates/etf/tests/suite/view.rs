@@ -199,6 +199,50 @@ fn a_view_goes_as_deep_as_the_decoder() {
     }
 }
 
+/// Elements that are still to come have to have room too, whoever reads those before them.
+#[test]
+fn what_is_cut_anywhere_is_the_same_error() {
+    let term = term!({
+        {1, {[], []}, [], []},
+        [{a, {[], [], []}}, {[], []}, []],
+        #{k => {[], {[], []}, []}, [{[], []}, []] => []},
+        [], [], []
+    });
+    let bytes = encode(&term).unwrap().into_bytes();
+    for end in 0..=bytes.len() {
+        check(&bytes.slice(..end), &Limits::default());
+    }
+}
+
+/// What is kept in place costs nothing beside its term, and what is a byte longer does.
+#[test]
+fn the_limits_are_the_same_around_the_length_that_is_kept_in_place() {
+    for length in 22..=25_u8 {
+        let text = vec![b'a'; length.into()];
+        let binary = [&[109, 0, 0, 0, length], text.as_slice()].concat();
+        let atom = [&[119, length], text.as_slice()].concat();
+        for element in [binary, atom] {
+            for (open, close) in [
+                (&[][..], &[][..]),
+                (&[104, 1], &[]),
+                (&[108, 0, 0, 0, 1], &[106]),
+                (&[116, 0, 0, 0, 1], &[106]),
+                // Where texts end with the bytes, and where more follow than could be theirs.
+                (&[104, 2], &element),
+                (&[104, 3], &[element.as_slice(), &element].concat()),
+            ] {
+                let bytes = [&[131], open, &element, close].concat().into();
+                let whole = (0..1000).find(|memory| {
+                    let limits = Limits::default().with_memory(*memory);
+                    check(&bytes, &limits);
+                    decode(&bytes, &limits).is_ok()
+                });
+                assert!(whole.is_some());
+            }
+        }
+    }
+}
+
 proptest! {
     #[test]
     fn what_is_encoded_is_shown(term in any_term()) {
