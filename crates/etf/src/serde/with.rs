@@ -140,6 +140,8 @@ under_a_token! {
 under_a_token! {
     /// A struct as an Erlang record: a tuple of the struct's name and its fields, in their order.
     ///
+    /// `skip_serializing_if` is of no use there: a field that is skipped is an error.
+    ///
     /// ```
     /// #[derive(serde::Serialize, serde::Deserialize)]
     /// #[serde(rename = "file_info")]

@@ -81,6 +81,15 @@ fn a_request_that_makes_no_sense_is_an_error() {
     assert!(misplaced(to_term(&Asked(Empty {}, 1)).unwrap_err()));
     assert!(misplaced(to_term(&Pairs("a", 1)).unwrap_err()));
     assert!(misplaced(to_term(&Recorded((1, 2), 1)).unwrap_err()));
+    #[derive(Serialize)]
+    struct Skipping {
+        #[serde(skip_serializing_if = "Option::is_none")]
+        a: Option<u8>,
+        b: u8,
+    }
+    assert!(misplaced(to_term(&Recorded(Skipping { a: None, b: 2 }, 1)).unwrap_err()));
+    assert_eq!(shown(Recorded(Skipping { a: Some(1), b: 2 }, 1)), "{{'Skipping',1,2},1}");
+    assert_eq!(shown(Pairs(Skipping { a: None, b: 2 }, 1)), "{[{b,2}],1}");
 }
 
 #[derive(Serialize)]

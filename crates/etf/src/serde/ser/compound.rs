@@ -237,6 +237,16 @@ impl ser::SerializeStruct for Struct<'_, '_> {
         }
     }
 
+    fn skip_field(&mut self, _: &'static str) -> Result {
+        match self {
+            Self::Map(_) => Ok(()),
+            // All that follow would be taken for the one before them.
+            Self::Record(_) => {
+                Err(SerializeError::Misplaced { expected: "a struct of which no field is skipped" })
+            }
+        }
+    }
+
     fn end(self) -> Result {
         match self {
             Self::Map(map) => map.finish(),
