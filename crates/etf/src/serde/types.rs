@@ -6,10 +6,10 @@ use bytes::Bytes;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Unexpected, Visitor};
 use serde::ser::{Serialize, SerializeMap, Serializer};
 
-use super::{de::take_handed, token};
+use super::de::{opened, take_handed};
+use super::token;
 use crate::{
-    Atom, BigInt, Binary, BitBinary, Encoder, Export, Fun, Limits, Map, Pid, Port, Record,
-    Reference, Term, decode,
+    Atom, BigInt, Binary, BitBinary, Encoder, Export, Fun, Map, Pid, Port, Record, Reference, Term,
 };
 
 /// As its text, which this crate's own format writes as an atom.
@@ -204,8 +204,7 @@ impl<'de> Visitor<'de> for TermVisitor {
             if key.as_str() == Some(token::TERM)
                 && let Some(bytes) = value.as_binary()
             {
-                return decode(&bytes.clone().into_bytes(), &Limits::default())
-                    .map_err(de::Error::custom);
+                return opened(&bytes.clone().into_bytes()).map_err(de::Error::custom);
             }
             if map.insert(key, value).is_some() {
                 return Err(de::Error::custom("a map has the same key twice"));

@@ -2,16 +2,55 @@
 
 use std::cell::Cell;
 
+use bytes::Bytes;
 use serde::de::value::UnitDeserializer;
 use serde::de::{self, DeserializeSeed, Visitor};
 
 use super::super::token;
 use super::Result;
-use crate::{DeserializeError, Term, encode};
+use crate::{DecodeError, Decoder, DeserializeError, Limits, Term, encode};
 
 thread_local! {
     /// A term between the deserializer that read it and the type that asked for it, which takes it at once.
     static HANDED: Cell<Option<Term>> = const { Cell::new(None) };
+    /// While something is read: what may still be spent on terms that come through a form of serde's own. A peer can send what
+    /// looks like one.
+    static LEFT: Cell<Option<Limits>> = const { Cell::new(None) };
+}
+
+/// Reads something, within limits that hold also for what serde keeps in a form of its own meanwhile.
+pub(super) fn within<T>(limits: &Limits, read: impl FnOnce() -> T) -> T {
+    /// Whoever reads something in the middle of something else, or panics, leaves the other's as they were.
+    struct Outer(Option<Limits>);
+
+    impl Drop for Outer {
+        fn drop(&mut self) {
+            LEFT.set(self.0.take());
+        }
+    }
+
+    // What is read from a term in memory has no limits of its own, but what looks like bytes there may become many times as much.
+    let most = Limits::default();
+    let limits = Limits {
+        depth: limits.depth.min(most.depth),
+        elements: limits.elements.min(most.elements),
+        memory: limits.memory.min(most.memory),
+    };
+    let _outer = Outer(LEFT.replace(Some(limits)));
+    read()
+}
+
+/// The term that an [`Opaque`] holds, within what is left for such.
+pub(in super::super) fn opened(bytes: &Bytes) -> Result<Term, DecodeError> {
+    let mut left = LEFT.take();
+    let limits = left.clone().unwrap_or_default();
+    let mut decoder = Decoder::new(bytes, &[], &limits);
+    let term = decoder.term_with_version().and_then(|term| decoder.finish().map(|()| term));
+    if let Some(left) = &mut left {
+        (left.elements, left.memory) = decoder.left();
+    }
+    LEFT.set(left);
+    term
 }
 
 /// Gives a term to the visitor of a type of this crate.

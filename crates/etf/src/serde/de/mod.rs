@@ -13,7 +13,7 @@ use bytes::Bytes;
 use serde::de::{self, Deserialize, Expected, Unexpected, Visitor};
 
 use self::access::{Elements, Pairs};
-pub(super) use self::hand::take as take_handed;
+pub(super) use self::hand::{opened, take as take_handed};
 use self::keyword::KeywordPairs;
 use self::variant::Variant;
 use super::{Mode, token};
@@ -52,7 +52,8 @@ impl<'de> Deserializer<'de> {
         if versioned && self.u8()? != tag::VERSION {
             return Err(self.wrong(0, DecodeErrorKind::NoVersion));
         }
-        let value = T::deserialize(&mut self)?;
+        let limits = self.left.clone();
+        let value = hand::within(&limits, || T::deserialize(&mut self))?;
         match self.rest.len() {
             0 => Ok(value),
             count => Err(self.wrong(self.position(), DecodeErrorKind::Trailing { count })),
