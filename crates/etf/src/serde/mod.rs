@@ -151,7 +151,10 @@ pub fn to_bytes<T: Serialize + ?Sized>(value: &T) -> Result<Bytes, SerializeErro
 ///
 /// What it costs is bounded by the limits as it is for [`decode`](crate::decode()). In addition, types that contain themselves may
 /// nest at most 128 levels deep, as they do on the stack; a [`Term`] in them may be as deep as the limits say. What nobody
-/// asks for is read over, whatever its depth.
+/// asks for is read over, whatever its depth, and checked no further than that takes.
+///
+/// Whether a map has a key twice, which [`decode`](crate::decode()) refuses, is for its type to say: a struct and a [`Map`](crate::Map) refuse
+/// it, `HashMap` and `BTreeMap` keep the last value.
 ///
 /// `&str` and `&[u8]` can be borrowed from the bytes; a [`Term`], and what is read by [`binary`], shares large binaries.
 ///

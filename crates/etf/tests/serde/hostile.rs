@@ -84,12 +84,19 @@ fn deep_input_overflows_no_stack() {
 
 #[test]
 fn the_limits_of_the_decoder_hold() {
-    let deep = deep(129, b"l\0\0\0\x01", b"j");
+    let list = |levels| deep(levels, b"l\0\0\0\x01", b"j");
+    let deep = list(129);
     let kind = |error: DeserializeError| error.decode_error().unwrap().kind.clone();
     assert_eq!(kind(read::<Any>(&deep).unwrap_err()), DecodeErrorKind::Depth);
     // A term has no need of the stack, and what is read over has no depth.
     assert!(read::<Term>(&deep).is_ok());
     assert!(read::<IgnoredAny>(&deep).is_ok());
+    // The empty list in the middle is a level as well.
+    assert!(read::<Any>(&list(127)).is_ok());
+    assert_eq!(kind(read::<Any>(&list(128)).unwrap_err()), DecodeErrorKind::Depth);
+    // What stands beside each other is not in each other.
+    let pairs = etf::to_bytes(&vec![(1, 300); 1000]).unwrap();
+    assert_eq!(read::<Vec<(u8, u16)>>(&pairs).unwrap().len(), 1000);
     let shallow = Limits::default().with_depth(1);
     let pair = etf::to_bytes(&vec![vec![300]]).unwrap();
     let error = from_bytes::<Vec<Vec<u16>>>(&pair, &shallow).unwrap_err();
@@ -103,11 +110,38 @@ fn the_limits_of_the_decoder_hold() {
     assert_eq!(kind(error), DecodeErrorKind::Elements);
     let error = from_bytes::<Vec<Term>>(&numbers, &few).unwrap_err();
     assert_eq!(kind(error), DecodeErrorKind::Elements);
+    // A pair counts as two.
+    let map = etf::to_bytes(&BTreeMap::from([(1, 2), (3, 4)])).unwrap();
+    let elements = |most| from_bytes(&map, &Limits::default().with_elements(most));
+    assert_eq!(elements(4).map(|map: BTreeMap<u8, u8>| map.len()), Ok(2));
+    assert_eq!(kind(elements(3).unwrap_err()), DecodeErrorKind::Elements);
     let little = Limits::default().with_memory(1000);
     let error = from_bytes::<Vec<(u8, u16)>>(&numbers, &little).unwrap_err();
     assert_eq!(kind(error), DecodeErrorKind::Memory);
     let error = from_bytes::<String>(&etf::to_bytes(&"x".repeat(1000)).unwrap(), &little);
     assert_eq!(kind(error.unwrap_err()), DecodeErrorKind::Memory);
+}
+
+/// A map that says that it is a term, as it is told to serde for types that are flattened.
+#[test]
+fn the_limits_hold_for_terms_that_come_through_a_form_of_serde() {
+    #[derive(Debug, Deserialize)]
+    struct Flat {
+        #[serde(flatten)]
+        rest: BTreeMap<String, Term>,
+    }
+
+    let large = etf::encode(&Term::List(vec![Term::atom("a"); 100])).unwrap().into_bytes();
+    let one = |key: &str| (Term::from(key), Term::from(large.clone()));
+    let says = Term::Map([one("$etf::term")].into_iter().collect());
+    let pairs = ["x", "y"].map(|key| (Term::from(key), says.clone()));
+    let bytes = etf::encode(&Term::Map(pairs.into_iter().collect())).unwrap().into_bytes();
+    let limits = |elements| Limits::default().with_elements(elements);
+    assert_eq!(from_bytes::<Flat>(&bytes, &limits(200)).unwrap().rest.len(), 2);
+    for too_few in [99, 199] {
+        let error = from_bytes::<Flat>(&bytes, &limits(too_few)).unwrap_err();
+        assert!(error.to_string().contains("elements"), "{error}");
+    }
 }
 
 /// A length that is not there allocates nothing, whatever the elements are.

@@ -53,6 +53,15 @@ fn an_elixir_struct_is_no_other() {
     let strict: Strict =
         from_term(&term!(#{__struct__ => (Term::atom("Elixir.X")), name => "Ada"})).unwrap();
     assert_eq!(strict.name, "Ada");
+
+    // Who asks for the name gets it, whatever it is.
+    #[derive(Debug, Deserialize)]
+    #[serde(rename = "Elixir.Any")]
+    struct Any {
+        #[serde(rename = "__struct__")]
+        module: Atom,
+    }
+    assert_eq!(from_term::<Any>(&user(Term::atom("Elixir.X"))).unwrap().module, "Elixir.X");
 }
 
 #[test]
@@ -117,6 +126,9 @@ fn on_request() {
     assert_eq!(asked.options, Options { timeout: Some(7), trace: true });
     assert_eq!(asked.any[&Atom::from_static("b")], term!({}));
     assert_eq!(asked.bytes, b"xyz");
+    // Only an atom stands for itself and `true`.
+    let asked: Asked = from_term(&term!(#{options => ["trace"]})).unwrap();
+    assert_eq!(asked.options, Options::default());
     assert_eq!(from_term::<Asked>(&term!(#{path => "x"})).unwrap().path.as_deref(), Some("x"));
     assert_eq!(from_term::<Asked>(&term!(#{path => []})).unwrap().path.as_deref(), Some(""));
     assert_eq!(from_term::<Asked>(&term!(#{path => nil})).unwrap().path, None);
@@ -190,6 +202,9 @@ fn errors_say_what_and_where() {
     let error = from_bytes::<(u8, Vec<u8>)>(&bytes, &Limits::default()).unwrap_err();
     assert_eq!(error.to_string(), "invalid type: the atom x, expected u8, at [1][1] (byte 12)");
     assert_eq!((error.path().as_str(), error.offset()), ("[1][1]", Some(12)));
+    let bytes = etf::to_bytes(&(300, 301)).unwrap();
+    let error = from_bytes::<(u16, u8)>(&bytes, &Limits::default()).unwrap_err();
+    assert_eq!(error.to_string(), "invalid value: integer `301`, expected u8, at [1] (byte 8)");
 }
 
 #[test]
