@@ -104,9 +104,12 @@ impl Atom {
         u32::try_from(spread(self.as_bytes()) >> 32).unwrap_or_default()
     }
 
-    /// Bytes on the heap that this atom holds alive: none when the text is inline.
-    pub(crate) fn heap_size(&self) -> usize {
-        if let Text::Shared(text) = &self.0 { text.len() + 2 * size_of::<usize>() } else { 0 }
+    /// Bytes that this holds alive beside itself: none when the text is stored inline. Equal atoms hold the same: a long literal
+    /// counts as if it were a copy.
+    #[must_use]
+    pub fn retained(&self) -> usize {
+        let length = self.as_bytes().len();
+        if length > Self::INLINE { length + 2 * size_of::<usize>() } else { 0 }
     }
 }
 
@@ -232,8 +235,11 @@ mod tests {
 
     #[test]
     fn short_text_is_inline_and_long_text_shared() {
-        assert_eq!(Atom::new("n".repeat(23)).unwrap().heap_size(), 0);
-        assert!(Atom::new("n".repeat(24)).unwrap().heap_size() >= 24);
-        assert_eq!(Atom::from_static("a literal that is longer than inline").heap_size(), 0);
+        assert_eq!(Atom::new("n".repeat(23)).unwrap().retained(), 0);
+        assert!(Atom::new("n".repeat(24)).unwrap().retained() >= 24);
+        let literal = "a literal that is longer than inline";
+        let (long, copied) = (Atom::from_static(literal), Atom::new(literal).unwrap());
+        assert_eq!(long.retained(), copied.retained());
+        assert_eq!(Atom::from_static("short").retained(), 0);
     }
 }

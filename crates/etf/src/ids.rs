@@ -58,6 +58,12 @@ impl Port {
         self.0.creation
     }
 
+    /// Bytes that this holds alive beside itself.
+    #[must_use]
+    pub fn retained(&self) -> usize {
+        Self::HEAP_SIZE + self.node().retained()
+    }
+
     pub(crate) const HEAP_SIZE: usize = size_of::<PortParts>();
 }
 
@@ -108,6 +114,12 @@ impl Reference {
     #[must_use]
     pub fn words(&self) -> &[u32] {
         self.0.words.get(..usize::from(self.0.len)).unwrap_or_default()
+    }
+
+    /// Bytes that this holds alive beside itself.
+    #[must_use]
+    pub fn retained(&self) -> usize {
+        Self::HEAP_SIZE + self.node().retained()
     }
 
     pub(crate) const HEAP_SIZE: usize = size_of::<ReferenceParts>() + 2 * size_of::<usize>();

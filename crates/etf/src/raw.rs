@@ -82,7 +82,7 @@ impl RawTerm {
     /// Bytes that this holds alive: those of the term, and the atoms of its frame.
     #[must_use]
     pub fn retained(&self) -> usize {
-        let atoms = self.atoms.iter().map(|atom| size_of::<Atom>() + atom.heap_size());
+        let atoms = self.atoms.iter().map(|atom| size_of::<Atom>() + atom.retained());
         self.bytes.len() + atoms.sum::<usize>()
     }
 

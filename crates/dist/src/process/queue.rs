@@ -264,7 +264,7 @@ impl Envelope {
     }
 }
 
-/// What a term holds beside itself, in bytes: each binary counts in full, whoever else holds it.
+/// What a term holds beside itself, in bytes: each binary and each long atom counts in full, whoever else holds it.
 pub(crate) fn heap(term: &Term) -> usize {
     let elements = |count: usize| count.saturating_mul(size_of::<Term>());
     let mut size = 0_usize;
@@ -274,6 +274,10 @@ pub(crate) fn heap(term: &Term) -> usize {
     while let Some(term) = next {
         let held = match term {
             Term::Binary(binary) => binary.retained(),
+            Term::Atom(atom) => atom.retained(),
+            Term::Pid(pid) => pid.node.retained(),
+            Term::Port(port) => port.retained(),
+            Term::Reference(reference) => reference.retained(),
             Term::BitBinary(bits) => bits.data().len(),
             Term::BigInt(number) => usize::try_from(number.bits() / 8).unwrap_or(usize::MAX),
             Term::Fun(fun) => fun.as_bytes().len(),
@@ -305,7 +309,7 @@ mod tests {
     use std::sync::Arc;
     use std::time::Duration;
 
-    use etf::term;
+    use etf::{Atom, term};
     use futures::FutureExt;
 
     use super::*;
@@ -397,6 +401,14 @@ mod tests {
             deep = Term::List(vec![deep]);
         }
         assert_eq!(heap(&deep), 100 * size_of::<Term>());
+        let atom = Atom::new("é".repeat(255)).unwrap();
+        let pid = etf::Pid { node: atom.clone(), id: 1, serial: 2, creation: 3 };
+        let reference = etf::Reference::new(atom.clone(), 3, &[1]).unwrap();
+        let port = etf::Port::new(atom.clone(), 1, 3);
+        for term in [atom.into(), Term::Pid(pid), Term::Reference(reference), Term::Port(port)] {
+            assert!(heap(&term) >= 2 * 255, "{term}");
+        }
+        assert_eq!(heap(&term!(ok)), 0);
     }
 
     #[tokio::test]

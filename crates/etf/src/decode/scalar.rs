@@ -122,7 +122,7 @@ impl Decoder<'_> {
     #[inline]
     pub(super) fn keep_atom(&mut self, text: &str) -> Result<Atom> {
         let atom = Atom::new(text).map_err(DecodeErrorKind::from)?;
-        match atom.heap_size() {
+        match atom.retained() {
             0 => {}
             bytes => self.budget.allocation(bytes)?,
         }

@@ -219,6 +219,7 @@ fn what_is_cut_anywhere_is_the_same_error() {
 fn the_limits_are_the_same_around_the_length_that_is_kept_in_place() {
     for length in 22..=25_u8 {
         let text = vec![b'a'; length.into()];
+        let long = [&[109, 0, 0, 0, 30][..], &[b'a'; 30]].concat();
         let binary = [&[109, 0, 0, 0, length], text.as_slice()].concat();
         let atom = [&[119, length], text.as_slice()].concat();
         for element in [binary, atom] {
@@ -230,6 +231,8 @@ fn the_limits_are_the_same_around_the_length_that_is_kept_in_place() {
                 // Where texts end with the bytes, and where more follow than could be theirs.
                 (&[104, 2], &element),
                 (&[104, 3], &[element.as_slice(), &element].concat()),
+                // What costs something comes after them.
+                (&[104, 2], &long),
             ] {
                 let bytes = [&[131], open, &element, close].concat().into();
                 let whole = (0..1000).find(|memory| {
