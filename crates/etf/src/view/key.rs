@@ -44,6 +44,14 @@ impl<'a> Key<'a> {
 }
 
 impl Key<'_> {
+    /// How many bytes are compared to tell it from another.
+    pub(crate) const fn size(self) -> usize {
+        match self {
+            Self::Atom(bytes) | Self::Binary(bytes) => bytes.len(),
+            Self::Int(_) => size_of::<i64>(),
+        }
+    }
+
     /// A number that is the same for equal keys and mostly differs for others; see [`spread`].
     #[inline]
     pub(crate) fn spread(self) -> u64 {
