@@ -9,6 +9,7 @@ use futures::{
     future::join_all,
     stream::{self, BoxStream},
 };
+use tokio::time::MissedTickBehavior;
 
 use super::args::MemberArgs;
 use crate::cli::{
@@ -80,6 +81,8 @@ impl Seeds {
     /// Keeps up the links to all nodes of the cluster, those that come later too.
     pub(super) async fn keep_up(&mut self, node: &Node) -> Failure {
         let mut again = tokio::time::interval(AGAIN);
+        // To dial nodes that do not answer takes longer than that.
+        again.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 _ = again.tick() => self.meet(node).await,
