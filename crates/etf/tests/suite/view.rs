@@ -21,6 +21,11 @@ fn check(bytes: &Bytes, limits: &Limits) {
         (Err(error), Err(other)) => assert_eq!(Some(&error), other.decode_error(), "{bytes:?}"),
         (term, read) => panic!("decoded {term:?}, read with serde {read:?}: {bytes:?}"),
     }
+    #[cfg(feature = "serde")]
+    if decode(bytes, limits).is_ok() {
+        // To its end, and no further.
+        assert!(etf::from_bytes::<serde::de::IgnoredAny>(bytes, limits).is_ok(), "{bytes:?}");
+    }
     match (decode(bytes, limits), View::versioned(bytes, &[], limits)) {
         (Ok(term), Ok(view)) => assert_shows(view, &term),
         (Err(error), Err(other)) => assert_eq!(error, other, "{bytes:?}"),
