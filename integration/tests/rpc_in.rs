@@ -9,6 +9,9 @@ use dist::{Exports, Node, Process, Raise, Visibility};
 use integration::{Beam, SOON, World, eventually, name_of};
 
 /// The functions in Erlang.
+///
+/// `wait` is no `timer:sleep`: with that, the VM of OTP 29.1.1 ended with a segmentation fault in one run of two, with no Rust node
+/// among its peers as well, and without it in none of 46.
 const SCORER: &str = "
 -module(scorer).
 -compile([export_all, nowarn_export_all]).
@@ -17,7 +20,7 @@ pair(A, B) -> {B, A}.
 raise(Reason) -> erlang:error(Reason).
 leave(Reason) -> exit(Reason).
 toss(Value) -> throw(Value).
-wait(Time) -> timer:sleep(Time), waited.
+wait(Time) -> receive after Time -> waited end.
 large(Size) -> binary:copy(<<1>>, Size).
 me() -> self().
 loop() -> receive stop -> ok; {From, Text} -> From ! {self(), score(Text)}, loop() end.
