@@ -243,32 +243,3 @@ async fn a_full_node_lets_each_link_send_one_long_message() {
     a.close();
     assert_eq!(node.bytes.available_permits(), 1 << 17);
 }
-
-/// Who lets others run is kept by the thread that it ran on. A thread that blocks, and says so, has to give it away: the one that
-/// blocks may wait for what is to be written.
-#[test]
-fn a_thread_that_blocks_does_not_keep_the_writer() {
-    let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(1).build().unwrap();
-    let outbox = Arc::new(queue_of(100, 100));
-    let (taken, takes) = std::sync::mpsc::channel();
-    runtime.spawn({
-        let outbox = outbox.clone();
-        async move {
-            while let Some(batch) = outbox.next().await {
-                taken.send(batch.frames.len()).unwrap();
-            }
-        }
-    });
-    let blocked = runtime.spawn(async move {
-        // On the one thread the writer is next once it is woken, and then who blocks.
-        let blocked = tokio::spawn(async move {
-            tokio::task::block_in_place(|| takes.recv_timeout(Duration::from_secs(20)))
-        });
-        outbox.try_send(sized(1)).unwrap();
-        let taken = blocked.await.unwrap();
-        outbox.finish();
-        taken
-    });
-    assert_eq!(runtime.block_on(blocked).unwrap(), Ok(1));
-}
