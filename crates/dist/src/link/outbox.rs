@@ -15,7 +15,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError};
-use tokio::task::yield_now;
 
 use super::lanes::Lanes;
 use super::waits::Waits;
@@ -306,9 +305,6 @@ impl Outbox {
                 }
             }
             filled.await;
-            // Who was woken by the first message runs before others that are about to send theirs,
-            // and would write each alone.
-            yield_now().await;
         }
     }
 
