@@ -21,11 +21,12 @@ use crate::wire::incoming::{FrameError, Incoming, Message};
 use crate::wire::tick::{Due, Ticker};
 
 /// How long a reader that just had a message looks for the next one before it sleeps, where something
-/// was written since the one before, so that the two may be talking. A BEAM's schedulers do the same
-/// (`+sbwt`): being woken by the kernel takes longer than answering a call, and who calls again and
-/// again has its next call under way by then. To do without for a while after having looked in vain gains
-/// nothing: two that sleep are slow for each other, and stay so. What only comes in comes anyway, and
-/// the longer it is left alone the more of it is read at once.
+/// was written not long ago, so that the two may be talking: since the last read but one, as an
+/// answer may come in two pieces. A BEAM's schedulers do the same (`+sbwt`): being woken by the kernel
+/// takes longer than answering a call, and who calls again and again has its next call under way by
+/// then. To do without for a while after having looked in vain gains nothing: two that sleep are slow
+/// for each other, and stay so. What only comes in comes anyway, and the longer it is left alone the
+/// more of it is read at once.
 const LINGER: Duration = Duration::from_micros(50);
 
 /// Reads until the link is closed from either side, then tells everybody.
@@ -57,7 +58,7 @@ async fn read_all(
         buffer.extend(rest);
         take_frames(link, &mut buffer, &mut incoming, shared).await?;
     }
-    let mut lively = false;
+    let (mut lively, mut last_but_one) = (false, Duration::ZERO);
     loop {
         tokio::select! {
             // In this order: a suspended process that wakes up finds its alarm and the peer's
@@ -69,12 +70,14 @@ async fn read_all(
                 if count == 0 {
                     return Ok(());
                 }
-                let (last, written) = (link.last_read(), link.last_write());
+                let written = link.last_write();
+                let talking = written > last_but_one;
+                last_but_one = link.last_read();
                 if ticker.on_read(link.on_read(count), written) {
                     link.outbox.tick();
                 }
                 let had_message = take_frames(link, &mut buffer, &mut incoming, shared).await?;
-                lively = had_message && written > last;
+                lively = had_message && talking;
             }
             () = &mut alarm => {
                 let next = on_alarm(link, &mut ticker, shared)?;
