@@ -15,21 +15,33 @@ mod messages;
 mod row;
 mod sample;
 
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail, ensure};
 use integration::{ElixirNode, MemberOptions, Postgres, World};
 
+use self::row::Row;
 use crate::host::{self, say};
 
 /// Set for the release build of this command, which does the measuring.
 const MEASURE: &str = "XTASK_BENCH_MEASURE";
+
+/// Names the group that a process measures.
+const GROUP: &str = "XTASK_BENCH_GROUP";
+
+/// What is measured, each in a process of its own: what one leaves behind would be in the figures of
+/// the next.
+const GROUPS: [&str; 10] =
+    ["codec", "join", "idle", "calls", "groups", "large", "messages", "cpu", "links", "command"];
 
 /// Builds what is measured in release mode, measures, prints a table or JSON, and keeps the table in
 /// `docs/benchmarks.md`.
 pub(crate) fn run(json: bool, filter: Option<&str>) -> Result<()> {
     if links::be_peers()? {
         return Ok(());
+    }
+    if let Ok(group) = std::env::var(GROUP) {
+        return measure_group(&group);
     }
     if std::env::var_os(MEASURE).is_some() {
         return measure(json, filter);
@@ -52,39 +64,13 @@ pub(crate) fn run(json: bool, filter: Option<&str>) -> Result<()> {
     host::run(&mut command)
 }
 
-#[tokio::main]
-async fn measure(json: bool, filter: Option<&str>) -> Result<()> {
-    let wanted = |name: &str| filter.is_none_or(|filter| name.contains(filter));
-    let mut rows = Vec::new();
-    if wanted("codec") {
-        rows.extend(codec::rows()?);
-    }
-    if wanted("join") {
-        rows.extend(join::rows().await?);
-    }
-    if wanted("idle") {
-        rows.extend(idle::rows().await?);
-    }
-    if wanted("calls") {
-        rows.extend(calls::rows().await?);
-    }
-    if wanted("groups") {
-        rows.extend(groups::rows().await?);
-    }
-    if wanted("large") {
-        rows.extend(large::rows().await?);
-    }
-    if wanted("messages") {
-        rows.extend(messages::rows().await?);
-    }
-    if wanted("cpu") {
-        rows.extend(cpu::rows().await?);
-    }
-    if wanted("links") {
-        rows.extend(links::rows().await?);
-    }
-    if wanted("command") {
-        rows.extend(command::rows().await?);
+fn measure(json: bool, filter: Option<&str>) -> Result<()> {
+    let mut rows: Vec<Row> = Vec::new();
+    for group in GROUPS.iter().filter(|group| filter.is_none_or(|filter| group.contains(filter))) {
+        let mut command = Command::new(std::env::current_exe()?);
+        let output = command.arg("bench").env(GROUP, group).stderr(Stdio::inherit()).output()?;
+        ensure!(output.status.success(), "{group}: {}", output.status);
+        rows.extend(serde_json::from_slice::<Vec<Row>>(&output.stdout)?);
     }
     if json {
         println!("{}", serde_json::to_string_pretty(&rows)?);
@@ -95,6 +81,25 @@ async fn measure(json: bool, filter: Option<&str>) -> Result<()> {
             row::keep(&table)?;
         }
     }
+    Ok(())
+}
+
+#[tokio::main]
+async fn measure_group(group: &str) -> Result<()> {
+    let rows = match group {
+        "codec" => codec::rows()?,
+        "join" => join::rows().await?,
+        "idle" => idle::rows().await?,
+        "calls" => calls::rows().await?,
+        "groups" => groups::rows().await?,
+        "large" => large::rows().await?,
+        "messages" => messages::rows().await?,
+        "cpu" => cpu::rows().await?,
+        "links" => links::rows().await?,
+        "command" => command::rows().await?,
+        _ => bail!("there is no group {group}"),
+    };
+    println!("{}", serde_json::to_string(&rows)?);
     Ok(())
 }
 
