@@ -146,17 +146,7 @@ fn visible(cluster: &Cluster) -> Vec<Place> {
 
 /// The global names that a visible node lacks: its own, or that of a visible node that it connects with.
 async fn lacks(cluster: &Cluster, place: Place) -> Result<Vec<String>> {
-    let known = match place {
-        Place::Beam(number) => match cluster.beams.get(number) {
-            Some(beam) => beam.atoms("global:registered_names()").await?,
-            None => Vec::new(),
-        },
-        Place::Rust(number) => match cluster.rusts.get(number) {
-            Some(rust) => rust.state().await?.names,
-            None => Vec::new(),
-        },
-        Place::Postgres => Vec::new(),
-    };
+    let known = told(cluster, place, "global:registered_names()", |report| report.names).await?;
     let hidden = cluster.name(Place::Rust(0))?;
     let mut wanted = cluster.others(place)?;
     wanted.push(cluster.name(place)?.to_owned());
@@ -232,18 +222,28 @@ pub(super) async fn settled_as(
     Ok(after)
 }
 
-/// The nodes that a node says it is connected with.
-async fn sees(cluster: &Cluster, place: Place) -> Result<BTreeSet<String>> {
-    let names = match place {
+/// The names with which a node answers a question: in Erlang, or as a part of what a Rust node reports.
+async fn told(
+    cluster: &Cluster,
+    place: Place,
+    question: &str,
+    part: impl FnOnce(Report) -> Vec<String>,
+) -> Result<Vec<String>> {
+    Ok(match place {
         Place::Beam(number) => match cluster.beams.get(number) {
-            Some(beam) => beam.atoms("nodes(connected)").await?,
+            Some(beam) => beam.atoms(question).await?,
             None => Vec::new(),
         },
         Place::Rust(number) => match cluster.rusts.get(number) {
-            Some(rust) => rust.state().await?.nodes,
+            Some(rust) => part(rust.state().await?),
             None => Vec::new(),
         },
         Place::Postgres => Vec::new(),
-    };
+    })
+}
+
+/// The nodes that a node says it is connected with.
+async fn sees(cluster: &Cluster, place: Place) -> Result<BTreeSet<String>> {
+    let names = told(cluster, place, "nodes(connected)", |report| report.nodes).await?;
     Ok(names.into_iter().collect())
 }
