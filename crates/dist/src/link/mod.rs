@@ -6,6 +6,7 @@ mod half_open;
 mod lanes;
 mod listen;
 mod outbox;
+mod pace;
 mod reader;
 mod relations;
 mod secure;

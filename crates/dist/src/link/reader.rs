@@ -7,27 +7,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::FutureExt;
-use tokio::task::yield_now;
 use tokio::time::sleep_until;
 
-use super::Link;
 use super::counters::Tally;
 use super::socket::ReadHalf;
+use super::{Link, pace};
 use crate::error::DownReason;
 use crate::node::{Shared, dispatch};
 use crate::wire::control::ControlError;
-use crate::wire::frame::{Frame, FrameBuffer};
+use crate::wire::frame::{Frame, FrameBuffer, READ_CHUNK};
 use crate::wire::incoming::{FrameError, Incoming, Message};
 use crate::wire::tick::{Due, Ticker};
-
-/// How long a reader that just had a message looks for the next one before it sleeps, where something
-/// was written not long ago, so that the two may be talking: since the last read but one, as an
-/// answer may come in two pieces. A BEAM's schedulers do the same (`+sbwt`): being woken by the kernel
-/// takes longer than answering a call, and who calls again and again has its next call under way by
-/// then. To do without for a while after having looked in vain gains nothing: two that sleep are slow
-/// for each other, and stay so. What only comes in comes anyway, and the longer it is left alone the
-/// more of it is read at once.
-const LINGER: Duration = Duration::from_micros(50);
 
 /// Reads until the link is closed from either side, then tells everybody.
 pub(super) async fn run(link: Arc<Link>, read: ReadHalf, rest: Vec<u8>, shared: Arc<Shared>) {
@@ -58,26 +48,24 @@ async fn read_all(
         buffer.extend(rest);
         take_frames(link, &mut buffer, &mut incoming, shared).await?;
     }
-    let (mut lively, mut last_but_one) = (false, Duration::ZERO);
+    let mut pause = Duration::ZERO;
     loop {
         tokio::select! {
             // In this order: a suspended process that wakes up finds its alarm and the peer's
             // bytes at once, and must read before it judges.
             biased;
             () = link.closing.cancelled() => return Ok(()),
-            read = socket.read(&mut buffer, lively) => {
+            read = socket.read(&mut buffer, pause) => {
                 let count = read.map_err(|error| DownReason::Io(Arc::new(error)))?;
                 if count == 0 {
                     return Ok(());
                 }
-                let written = link.last_write();
-                let talking = written > last_but_one;
-                last_but_one = link.last_read();
-                if ticker.on_read(link.on_read(count), written) {
+                if ticker.on_read(link.on_read(count), link.last_write()) {
                     link.outbox.tick();
                 }
-                let had_message = take_frames(link, &mut buffer, &mut incoming, shared).await?;
-                lively = had_message && talking;
+                let frames = take_frames(link, &mut buffer, &mut incoming, shared).await?;
+                // Where there was more than one read takes, more is there.
+                pause = if count < READ_CHUNK { pace::pause(frames) } else { Duration::ZERO };
             }
             () = &mut alarm => {
                 let next = on_alarm(link, &mut ticker, shared)?;
@@ -112,18 +100,18 @@ fn on_alarm(
     }
 }
 
-/// Takes the frames that are whole; true when there was more than ticks.
+/// Takes the frames that are whole, and says how many there were besides ticks.
 async fn take_frames(
     link: &Arc<Link>,
     buffer: &mut FrameBuffer,
     incoming: &mut Incoming,
     shared: &Arc<Shared>,
-) -> Result<bool, DownReason> {
+) -> Result<u64, DownReason> {
     let (mut tally, before) = (Tally::default(), incoming.fragments());
     let taken = take_each(link, buffer, incoming, shared, &mut tally).await;
     tally.fragments = incoming.fragments() - before;
     link.counters.read(tally);
-    taken.map(|()| tally.frames > 0)
+    taken.map(|()| tally.frames)
 }
 
 async fn take_each(
@@ -174,36 +162,25 @@ async fn take_message(
 }
 
 impl ReadHalf {
-    /// Reads once. While nothing is owed no buffer is held: room is made when there is something.
-    async fn read(&mut self, buffer: &mut FrameBuffer, lively: bool) -> io::Result<usize> {
+    /// Reads once, after a pause if the link is busy. While nothing is owed no buffer is held: room is
+    /// made when there is something.
+    async fn read(&mut self, buffer: &mut FrameBuffer, pause: Duration) -> io::Result<usize> {
+        if !pause.is_zero()
+            && let Some(read) = self.after(pause, buffer).await
+        {
+            return read;
+        }
+        self.listen()?;
         if !buffer.is_empty() {
             return self.read_into(buffer.room()).await;
-        }
-        if lively && let Some(read) = self.linger(buffer).await {
-            return read;
         }
         loop {
             self.readable().await?;
             if let Some(read) = self.read_into(buffer.room()).now_or_never() {
                 return read;
             }
-            // What the runtime was told of was found by looking already.
+            // What the runtime was told of has been taken already.
             buffer.release();
-        }
-    }
-
-    /// Looks for more for a moment, letting every other task run in between.
-    async fn linger(&mut self, buffer: &mut FrameBuffer) -> Option<io::Result<usize>> {
-        let start = Instant::now();
-        loop {
-            yield_now().await;
-            let waited = start.elapsed();
-            if let Some(read) = self.look(buffer) {
-                return Some(read);
-            }
-            if waited >= LINGER {
-                return None;
-            }
         }
     }
 }

@@ -3,10 +3,9 @@
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::BufMut;
-#[cfg(feature = "tls")]
-use futures::FutureExt;
 use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -14,11 +13,12 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 #[cfg(feature = "tls")]
 use {super::secure::TlsReadHalf, tokio_rustls::TlsStream};
 
+use super::pace::Pace;
 use crate::handshake::Prefix;
-use crate::wire::frame::FrameBuffer;
+use crate::wire::frame::{FrameBuffer, READ_CHUNK};
 
-/// How much is looked for without waiting: calls and answers are short.
-const LOOK: usize = 2 * 1024;
+/// How much is taken at once where the socket itself is asked.
+const PIECE: usize = 8 * 1024;
 
 /// A connected stream to a peer.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(crate) enum Socket {
 /// Its reading half.
 #[derive(Debug)]
 pub(super) enum ReadHalf {
-    Plain(OwnedReadHalf),
+    Plain(OwnedReadHalf, Pace),
     #[cfg(feature = "tls")]
     Tls(TlsReadHalf),
 }
@@ -58,7 +58,7 @@ impl Socket {
         match self {
             Self::Plain(stream) => {
                 let (read, write) = stream.into_split();
-                (ReadHalf::Plain(read), WriteHalf::Plain(write))
+                (ReadHalf::Plain(read, Pace::default()), WriteHalf::Plain(write))
             }
             #[cfg(feature = "tls")]
             Self::Tls(stream) => {
@@ -73,44 +73,70 @@ impl ReadHalf {
     /// Waits until there is something to read, or the end.
     pub(super) async fn readable(&mut self) -> io::Result<()> {
         match self {
-            Self::Plain(half) => half.readable().await,
+            Self::Plain(half, _) => half.readable().await,
             #[cfg(feature = "tls")]
             Self::Tls(half) => half.readable().await,
         }
     }
 
-    /// Reads a little if it is there, without waiting.
+    /// Leaves the socket alone for `time`, and then takes what has come, if that is anything.
     ///
-    /// The socket itself is asked. What the runtime knows of it comes from whichever of its threads
-    /// waits for all sockets, and that one would have to be woken by the kernel first.
-    pub(super) fn look(&mut self, buffer: &mut FrameBuffer) -> Option<io::Result<usize>> {
+    /// The socket itself is asked: the runtime was told of nothing meanwhile.
+    pub(super) async fn after(
+        &mut self,
+        time: Duration,
+        buffer: &mut FrameBuffer,
+    ) -> Option<io::Result<usize>> {
         match self {
-            Self::Plain(half) => {
-                let stream: &TcpStream = half.as_ref();
-                let mut room = [0; LOOK];
-                let read = (&*SockRef::from(stream)).read(&mut room);
-                if read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock) {
+            Self::Plain(half, pace) => {
+                let socket = half.as_ref();
+                if let Err(error) = pace.pause(socket, time).await {
+                    tracing::debug!(%error, "cannot leave the socket alone");
                     return None;
                 }
-                if let Ok(count) = read {
-                    buffer.extend(room.get(..count).unwrap_or_default());
-                }
-                Some(read)
+                take(socket, buffer).transpose()
             }
             #[cfg(feature = "tls")]
-            Self::Tls(half) => match half.readable().now_or_never()? {
-                Ok(()) => half.read_into(buffer.room()).now_or_never(),
-                Err(error) => Some(Err(error)),
-            },
+            Self::Tls(_) => None,
+        }
+    }
+
+    /// Lets the runtime be told again of what comes, see [`ReadHalf::after`].
+    pub(super) fn listen(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(half, pace) => pace.end(half.as_ref()),
+            #[cfg(feature = "tls")]
+            Self::Tls(_) => Ok(()),
         }
     }
 
     /// Reads once; 0 is the end.
     pub(super) async fn read_into(&mut self, mut buffer: impl BufMut) -> io::Result<usize> {
         match self {
-            Self::Plain(half) => half.read_buf(&mut buffer).await,
+            Self::Plain(half, _) => half.read_buf(&mut buffer).await,
             #[cfg(feature = "tls")]
             Self::Tls(half) => half.read_into(buffer).await,
+        }
+    }
+}
+
+/// Reads what is there, piece by piece, without waiting.
+fn take(socket: &TcpStream, buffer: &mut FrameBuffer) -> io::Result<Option<usize>> {
+    let mut room = [0; PIECE];
+    let mut taken = 0;
+    loop {
+        match (&*SockRef::from(socket)).read(&mut room) {
+            Ok(count) => {
+                buffer.extend(room.get(..count).unwrap_or_default());
+                taken += count;
+                if count < PIECE || taken >= READ_CHUNK {
+                    return Ok(Some(taken));
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                return Ok((taken > 0).then_some(taken));
+            }
+            Err(error) => return Err(error),
         }
     }
 }

@@ -11,7 +11,7 @@ pub(crate) const PASS_THROUGH: u8 = 112;
 const LENGTH: usize = 4;
 
 /// How much is asked of the socket at once.
-const READ_CHUNK: usize = 64 * 1024;
+pub(crate) const READ_CHUNK: usize = 64 * 1024;
 
 /// A frame of more bytes than this leaves its room to nobody. A fragment has less.
 const LONG: usize = 2 * READ_CHUNK;

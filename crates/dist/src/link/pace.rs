@@ -1,0 +1,141 @@
+//! Leaving the socket of a busy link alone for a moment, so that more is read at once.
+//!
+//! A BEAM writes each message by itself, and with each write the kernel wakes whoever waits for it:
+//! both pay, and where many processes call at once it is most of what a call costs. Interrupts of network
+//! cards have the same trouble and the same cure, which is to look at intervals while much is coming.
+
+use std::time::Duration;
+
+#[cfg(target_os = "linux")]
+pub(super) use linux::Pace;
+#[cfg(not(target_os = "linux"))]
+pub(super) use other::Pace;
+
+/// How many frames a read may bring before the link counts as busy: a single caller sends two or three
+/// for each call (`monitor`, the message, and `demonitor` of the call before).
+const FEW: u64 = 3;
+
+/// How long the socket is left alone for each frame more, and at most.
+const EACH: Duration = Duration::from_micros(10);
+const LONGEST: Duration = Duration::from_micros(50);
+
+/// How long to leave a socket alone from which one read brought so many frames.
+pub(super) fn pause(frames: u64) -> Duration {
+    if cfg!(not(target_os = "linux")) {
+        return Duration::ZERO;
+    }
+    let more = u32::try_from(frames.saturating_sub(FEW)).unwrap_or(u32::MAX);
+    EACH.saturating_mul(more).min(LONGEST)
+}
+
+#[cfg(target_os = "linux")]
+mod linux {
+    use std::io;
+    use std::os::fd::{AsFd, AsRawFd, RawFd};
+    use std::time::Duration;
+
+    use nix::libc;
+    use nix::sys::socket::setsockopt;
+    use nix::sys::time::TimeSpec;
+    use nix::sys::timerfd::{ClockId, Expiration, TimerFd, TimerFlags, TimerSetTimeFlags};
+    use nix::{getsockopt_impl, setsockopt_impl, sockopt_impl};
+    use tokio::io::Interest;
+    use tokio::io::unix::AsyncFd;
+    use tokio::net::TcpStream;
+
+    /// Up to so many bytes the kernel wakes nobody while the socket is left alone (`SO_RCVLOWAT`).
+    const UNHEARD: usize = 32 * 1024;
+
+    sockopt_impl!(ReceiveLowWater, Both, libc::SOL_SOCKET, libc::SO_RCVLOWAT, usize);
+
+    /// What a busy link has: a timer, for those of the runtime count milliseconds.
+    #[derive(Debug, Default)]
+    pub(in super::super) struct Pace {
+        timer: Option<AsyncFd<Timer>>,
+    }
+
+    #[derive(Debug)]
+    struct Timer(TimerFd);
+
+    impl AsRawFd for Timer {
+        fn as_raw_fd(&self) -> RawFd {
+            self.0.as_fd().as_raw_fd()
+        }
+    }
+
+    impl Pace {
+        /// Waits for `time`, in which the kernel wakes nobody for what arrives.
+        ///
+        /// # Errors
+        /// When there is no timer to be had; then nothing was waited for.
+        pub(in super::super) async fn pause(
+            &mut self,
+            socket: &TcpStream,
+            time: Duration,
+        ) -> io::Result<()> {
+            let timer = match &mut self.timer {
+                Some(timer) => timer,
+                none => {
+                    let timer = none.insert(Timer::new()?);
+                    setsockopt(socket, ReceiveLowWater, &UNHEARD)?;
+                    timer
+                }
+            };
+            let end = Expiration::OneShot(TimeSpec::from_duration(time));
+            timer.get_ref().0.set(end, TimerSetTimeFlags::empty())?;
+            timer.readable().await?.clear_ready();
+            Ok(())
+        }
+
+        /// Lets the kernel wake whoever waits, also for what has arrived meanwhile.
+        ///
+        /// # Errors
+        /// When the socket cannot be set.
+        pub(in super::super) fn end(&mut self, socket: &TcpStream) -> io::Result<()> {
+            if self.timer.take().is_some() {
+                setsockopt(socket, ReceiveLowWater, &1)?;
+            }
+            Ok(())
+        }
+    }
+
+    impl Timer {
+        #[expect(
+            deprecated,
+            reason = "the safe way; the descriptor is the timer's until it is dropped"
+        )]
+        fn new() -> io::Result<AsyncFd<Self>> {
+            let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
+            let timer = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
+            AsyncFd::with_interest(Self(timer), Interest::READABLE)
+        }
+    }
+}
+
+/// Elsewhere no link counts as busy.
+#[cfg(not(target_os = "linux"))]
+mod other {
+    use std::io;
+    use std::time::Duration;
+
+    use tokio::net::TcpStream;
+
+    #[derive(Debug, Default)]
+    pub(in super::super) struct Pace;
+
+    impl Pace {
+        #[expect(clippy::unused_async, clippy::unused_self, reason = "as on Linux")]
+        pub(in super::super) async fn pause(
+            &mut self,
+            _: &TcpStream,
+            _: Duration,
+        ) -> io::Result<()> {
+            Ok(())
+        }
+
+        #[expect(clippy::unused_self, reason = "as on Linux")]
+        pub(in super::super) fn end(&mut self, _: &TcpStream) -> io::Result<()> {
+            Ok(())
+        }
+    }
+}
