@@ -86,35 +86,50 @@ impl Stream for NodeEvents {
 
 /// Where a node puts its events, until it is at its end.
 #[derive(Debug)]
-pub(super) struct Events(Mutex<Option<broadcast::Sender<NodeEvent>>>);
+pub(super) struct Events(Mutex<State>);
+
+#[derive(Debug)]
+enum State {
+    /// No stream was made yet, so nothing is kept: the room for 1,024 events is 80 KiB, which a node that lives for
+    /// one call would touch for nothing.
+    Unheard,
+    Heard(broadcast::Sender<NodeEvent>),
+    Ended,
+}
 
 impl Events {
     pub(super) fn new() -> Self {
-        Self(Mutex::new(Some(broadcast::Sender::new(KEPT))))
+        Self(Mutex::new(State::Unheard))
     }
 
     pub(super) fn tell(&self, event: NodeEvent) {
-        if let Some(sender) = &*self.lock() {
-            // Nobody need be listening.
+        if let State::Heard(sender) = &*self.lock() {
+            // Nobody need be listening any more.
             let _ = sender.send(event);
         }
     }
 
     pub(super) fn subscribe(&self) -> NodeEvents {
-        let receiver = match &*self.lock() {
-            Some(sender) => sender.subscribe(),
+        let mut state = self.lock();
+        let receiver = match &*state {
+            State::Unheard => {
+                let (sender, receiver) = broadcast::channel(KEPT);
+                *state = State::Heard(sender);
+                receiver
+            }
+            State::Heard(sender) => sender.subscribe(),
             // One that ends at once.
-            None => broadcast::channel(1).1,
+            State::Ended => broadcast::channel(1).1,
         };
         NodeEvents { next: ReusableBoxFuture::new(receive(receiver)) }
     }
 
     /// There will be no more: every stream ends behind what was told so far.
     pub(super) fn end(&self) {
-        drop(self.lock().take());
+        *self.lock() = State::Ended;
     }
 
-    fn lock(&self) -> MutexGuard<'_, Option<broadcast::Sender<NodeEvent>>> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
