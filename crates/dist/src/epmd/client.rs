@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use erl_dist::epmd::{EpmdClient, EpmdError, NodeEntry, NodeType};
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, BufWriter, Join, Take};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, BufReader, BufWriter, Join, Take};
 use tokio::net::TcpStream;
-use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::tcp::{ReadHalf, WriteHalf};
 use tokio::time::timeout;
 use tokio_util::compat::{Compat, TokioAsyncReadCompatExt as _};
 
@@ -26,6 +26,9 @@ const LOOKUP_TIMEOUT: Duration = Duration::from_secs(5);
 const MAX_NODE_ANSWER: u64 = 4 << 10;
 const MAX_NAMES_ANSWER: u64 = 1 << 20;
 const MAX_ALIVE_ANSWER: u64 = 6;
+
+/// More than a request or the answer about one node has.
+const BUFFER: usize = 1 << 10;
 
 /// Where a node listens, as its EPMD says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,8 +76,8 @@ pub(crate) async fn lookup_at(
     base: &str,
     admission: &Admission,
 ) -> Result<NodeInfo, LookupError> {
-    let (addr, entry) = ask(host, port, admission, async |addr, stream| {
-        let answer = client(stream, MAX_NODE_ANSWER).get_node(base).await;
+    let (addr, entry) = ask(host, port, admission, async |addr, mut stream| {
+        let answer = client(&mut stream, MAX_NODE_ANSWER).get_node(base).await;
         answer.map_err(|error| LookupError::from_answer(addr, error))
     })
     .await?;
@@ -93,8 +96,8 @@ pub(crate) async fn lookup_at(
 ///
 /// As [`lookup`], but for [`LookupError::NotFound`].
 pub async fn names(host: &str, port: u16) -> Result<Vec<(String, u16)>, LookupError> {
-    let (_, names) = ask(host, port, &Admission::default(), async |addr, stream| {
-        let answer = client(stream, MAX_NAMES_ANSWER).get_names().await;
+    let (_, names) = ask(host, port, &Admission::default(), async |addr, mut stream| {
+        let answer = client(&mut stream, MAX_NAMES_ANSWER).get_names().await;
         answer.map_err(|error| LookupError::from_answer(addr, error))
     })
     .await?;
@@ -240,12 +243,15 @@ pub(crate) fn allowed_only(
     }
 }
 
-type Limited = Join<Take<OwnedReadHalf>, BufWriter<OwnedWriteHalf>>;
+type Limited<R, W> = Join<BufReader<Take<R>>, BufWriter<W>>;
 
-/// `erl_dist`'s client over `stream`: at most `limit` bytes are read, and the request, which it writes
-/// field by field, goes out in one piece.
-fn client(stream: TcpStream, limit: u64) -> EpmdClient<Compat<Limited>> {
-    let (reader, writer) = stream.into_split();
+/// `erl_dist`'s client over `stream`: at most `limit` bytes are read, and what it writes and reads field by
+/// field goes out in one piece and comes in as it arrives.
+fn client(
+    stream: &mut TcpStream,
+    limit: u64,
+) -> EpmdClient<Compat<Limited<ReadHalf<'_>, WriteHalf<'_>>>> {
+    let (reader, writer) = stream.split();
     client_of(reader, writer, limit)
 }
 
@@ -253,11 +259,12 @@ fn client_of<R: AsyncRead, W: AsyncWrite>(
     reader: R,
     writer: W,
     limit: u64,
-) -> EpmdClient<Compat<Join<Take<R>, BufWriter<W>>>>
+) -> EpmdClient<Compat<Limited<R, W>>>
 where
-    Join<Take<R>, BufWriter<W>>: AsyncRead + AsyncWrite + Unpin,
+    Limited<R, W>: AsyncRead + AsyncWrite + Unpin,
 {
-    EpmdClient::new(tokio::io::join(reader.take(limit), BufWriter::new(writer)).compat())
+    let reader = BufReader::with_capacity(BUFFER, reader.take(limit));
+    EpmdClient::new(tokio::io::join(reader, BufWriter::with_capacity(BUFFER, writer)).compat())
 }
 
 /// What each request makes of an answer, for [`super::fuzz`].
@@ -330,16 +337,11 @@ pub(super) async fn register(
     within: Duration,
 ) -> Result<Alive, AliveError> {
     within_time(within, async {
-        let stream = TcpStream::connect(addr).await.map_err(AliveError::Unreachable)?;
-        match client(stream, MAX_ALIVE_ANSWER).register(entry.node()).await {
-            Ok((stream, creation)) => {
-                let (reader, writer) = stream.into_inner().into_inner();
-                let stream = reader
-                    .into_inner()
-                    .reunite(writer.into_inner())
-                    .map_err(|_| AliveError::Malformed("the halves of a stream differ".into()))?;
-                Ok(Alive { stream, creation: creation.get() })
-            }
+        let mut stream = TcpStream::connect(addr).await.map_err(AliveError::Unreachable)?;
+        let answer = client(&mut stream, MAX_ALIVE_ANSWER).register(entry.node()).await;
+        match answer.map(|(_, creation)| creation.get()) {
+            // Nothing is left in the buffer: EPMD says no more than this.
+            Ok(creation) => Ok(Alive { stream, creation }),
             Err(EpmdError::RegisterNodeError { .. }) => Err(AliveError::Taken),
             Err(error) => Err(match Answer::from(error) {
                 Answer::Io(error) => AliveError::Unreachable(error),
