@@ -30,7 +30,9 @@ pub(crate) struct Arguments {
     pub(crate) command: Command,
 }
 
+// Options are described to clap once their command is asked for: those of all of them took longer than a call.
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(crate) enum Command {
     /// Become a member of the cluster and stay one
     Join(Box<JoinArgs>),

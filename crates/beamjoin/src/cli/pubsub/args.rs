@@ -9,6 +9,7 @@ use crate::cli::{
 };
 
 #[derive(Subcommand)]
+#[command(defer = true)]
 pub(crate) enum PubSubCommand {
     /// Print what is broadcast on topics, until a signal comes
     Tail(Box<TailArgs>),
