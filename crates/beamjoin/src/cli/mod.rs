@@ -18,7 +18,7 @@ mod signals;
 mod systemd;
 mod watch;
 
-use std::{io::Write, process::ExitCode, time::Duration};
+use std::{io::Write, mem::ManuallyDrop, process::ExitCode, time::Duration};
 
 use clap::{Parser, error::ErrorKind};
 use tokio::runtime::{Builder, Runtime};
@@ -64,24 +64,24 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Command::Names(args) => {
             log::start(&layers(log, vec![], None)?, "warn")?;
-            one_thread()?.run(names::names(args))
+            one_thread()?.run_last(names::names(args))
         }
         Command::Ping(args) => {
             let layers = layers(log, args.given(), Some(&args.file))?;
             log::start(&layers, "warn")?;
-            one_thread()?.run(ping::ping(layers, args))
+            one_thread()?.run_last(ping::ping(layers, args))
         }
         Command::Call(args) => {
             let layers = remote_layers(log, &args.node_args)?;
-            one_thread()?.run(remote::call(layers, args))
+            one_thread()?.run_last(remote::call(layers, args))
         }
         Command::Eval(args) => {
             let layers = remote_layers(log, &args.node_args)?;
-            one_thread()?.run(remote::eval(layers, args))
+            one_thread()?.run_last(remote::eval(layers, args))
         }
         Command::Send(args) => {
             let layers = remote_layers(log, &args.node_args)?;
-            one_thread()?.run(remote::send(layers, args))
+            one_thread()?.run_last(remote::send(layers, args))
         }
         Command::Pubsub { command } => {
             let member = command.member();
@@ -94,7 +94,7 @@ fn dispatch(arguments: Arguments) -> Result<ExitCode, Failure> {
         }
         Command::GenCall(args) => {
             let layers = remote_layers(log, &args.node_args)?;
-            one_thread()?.run(remote::gen_call(layers, args))
+            one_thread()?.run_last(remote::gen_call(layers, args))
         }
     }
 }
@@ -153,6 +153,15 @@ impl Run {
         // A look-up of a name that never returns must not keep the process.
         self.0.shutdown_timeout(Duration::from_millis(100));
         result
+    }
+
+    /// Runs a command that has nothing left to write when it is over: the process ends, and the system takes back what it
+    /// has in less time than it takes to give it back in order.
+    fn run_last(
+        self,
+        command: impl Future<Output = Result<ExitCode, Failure>>,
+    ) -> Result<ExitCode, Failure> {
+        ManuallyDrop::new(self.0).block_on(command)
     }
 }
 

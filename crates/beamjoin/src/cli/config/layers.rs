@@ -8,7 +8,7 @@ use crate::cli::exit::{CONFIG, Failure, USAGE};
 /// Flags, the environment and a file, all as text. No `Debug`: passwords are in it.
 pub(crate) struct Layers {
     flags: HashMap<&'static str, String>,
-    environment: HashMap<OsString, OsString>,
+    environment: Vec<(OsString, OsString)>,
     file: Option<File>,
 }
 
@@ -55,7 +55,8 @@ impl Layers {
 
     /// A variable that is set and not empty.
     pub(crate) fn variable(&self, name: &str) -> Option<&OsString> {
-        self.environment.get(OsString::from(name).as_os_str()).filter(|value| !value.is_empty())
+        let (_, value) = self.environment.iter().find(|(variable, _)| variable == name)?;
+        Some(value).filter(|value| !value.is_empty())
     }
 
     /// A variable as text.

@@ -10,7 +10,7 @@ mod exception;
 mod leader;
 mod message;
 
-use std::{net::IpAddr, process::ExitCode, time::Duration};
+use std::{mem::ManuallyDrop, net::IpAddr, process::ExitCode, time::Duration};
 
 use dist::{
     ConnectError, Cookie, Epmd, ErpcError, Listen, Mfa, Node, NodeName, Probe, RpcError,
@@ -62,7 +62,8 @@ async fn within(
     speak: impl AsyncFnOnce(&Remote) -> Result<String, Problem>,
 ) -> Result<ExitCode, Failure> {
     let work = async {
-        let remote = Remote::connect(layers, peer).await?;
+        // The end of the process closes the connection.
+        let remote = ManuallyDrop::new(Remote::connect(layers, peer).await?);
         match speak(&remote).await {
             Ok(text) => {
                 super::print_result(&format!("{}{text}", remote.at.separator()))?;
