@@ -37,6 +37,7 @@ mod flags;
 pub mod fuzz;
 mod r#gen;
 pub mod handshake;
+mod key;
 mod link;
 mod name;
 mod node;

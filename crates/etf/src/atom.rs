@@ -88,7 +88,8 @@ impl Atom {
 
     /// The text in UTF-8: quicker to have than [`Atom::as_str`], which checks a short one again.
     #[inline]
-    pub(crate) fn as_bytes(&self) -> &[u8] {
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
         match &self.0 {
             Text::Inline(bytes) => bytes,
             Text::Static(text) => text.as_bytes(),

@@ -51,7 +51,7 @@ impl Caller {
             shared.reply_here(server, from, reply);
             return Ok(());
         }
-        match shared.links.link(from.pid.node.as_str()) {
+        match shared.links.link(&from.pid.node) {
             Some(link) => reply_across(&link, server, from, reply).await,
             None => {
                 shared.reply_when_connected(server, from, reply);

@@ -207,7 +207,7 @@ impl Node {
     ///
     /// Messages that wait in its queue are lost, as with `erlang:disconnect_node/1`.
     pub fn disconnect(&self, name: &NodeName) -> bool {
-        let link = self.shared.links.link(name.as_str());
+        let link = self.shared.links.link(name.as_atom());
         link.map(|link| link.close(DownReason::Disconnected)).is_some()
     }
 
@@ -226,13 +226,13 @@ impl Node {
     /// Whether there is a link to this node.
     #[must_use]
     pub fn is_connected(&self, name: &NodeName) -> bool {
-        self.shared.links.link(name.as_str()).is_some()
+        self.shared.links.link(name.as_atom()).is_some()
     }
 
     /// What the link to this node has carried, if there is one.
     #[must_use]
     pub fn link_counters(&self, name: &NodeName) -> Option<LinkCounters> {
-        let link = self.shared.links.link(name.as_str())?;
+        let link = self.shared.links.link(name.as_atom())?;
         Some(link.counters())
     }
 

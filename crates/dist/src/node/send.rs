@@ -176,7 +176,7 @@ impl Shared {
             }
             Way::There(node, receiver) => (node, receiver),
         };
-        let Some(link) = self.links.link(node.as_str()) else {
+        let Some(link) = self.links.link(node.as_atom()) else {
             return Err(SendError::NotConnected(node));
         };
         let Some(control) = receiver.control(from, &link) else { return Ok(()) };
@@ -188,12 +188,12 @@ impl Shared {
     /// destination back when it has none.
     fn over_link(&self, to: Destination) -> Result<(Arc<Link>, Receiver), Destination> {
         let node = match &to {
-            Destination::Pid(pid) => pid.node.as_str(),
-            Destination::Alias(alias) => alias.node().as_str(),
-            Destination::Remote { node, .. } => node.as_str(),
+            Destination::Pid(pid) => &pid.node,
+            Destination::Alias(alias) => alias.node(),
+            Destination::Remote { node, .. } => node.as_atom(),
             Destination::Name(_) => return Err(to),
         };
-        if node == self.name.as_str() {
+        if node == self.name.as_atom() {
             return Err(to);
         }
         let Some(link) = self.links.link(node).filter(|link| link.outbox.is_open()) else {

@@ -15,14 +15,15 @@
 //! handshake of a peer that says our link to it is stale (`alive`): the link is given up only when
 //! that peer has shown that it knows the cookie.
 
-use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
+use etf::Atom;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::error::ConnectError;
 use crate::handshake::{self, Decision};
+use crate::key::{Key, QuickMap};
 use crate::link::Link;
 use crate::name::NodeName;
 
@@ -37,7 +38,7 @@ pub(crate) struct LinkTable {
 
 #[derive(Debug, Default)]
 struct Slots {
-    of: HashMap<NodeName, Slot>,
+    of: QuickMap<Key, Slot>,
     last_attempt: u64,
     /// Set at shutdown: no new attempts.
     closed: bool,
@@ -104,8 +105,8 @@ impl LinkTable {
     }
 
     /// The link to a peer, if it is up.
-    pub(crate) fn link(&self, peer: &str) -> Option<Arc<Link>> {
-        match self.read().of.get(peer)? {
+    pub(crate) fn link(&self, peer: &Atom) -> Option<Arc<Link>> {
+        match self.read().of.get(peer.as_bytes())? {
             Slot::Up { link, .. } => Some(link.clone()),
             Slot::Pending(_) => None,
         }
@@ -132,13 +133,13 @@ impl LinkTable {
         if slots.closed {
             return Begin::Closed;
         }
-        match slots.of.get(peer) {
+        match slots.of.get(bytes(peer)) {
             Some(Slot::Up { link, .. }) => Begin::Up(link.clone()),
             Some(Slot::Pending(pending)) => Begin::Pending(pending.outcome.subscribe()),
             None => {
                 let (pending, attempt) = self.attempt(&mut slots, peer, false);
                 let outcome = pending.outcome.subscribe();
-                slots.of.insert(peer.clone(), Slot::Pending(pending));
+                slots.of.insert(key(peer), Slot::Pending(pending));
                 Begin::Dial(attempt, outcome)
             }
         }
@@ -150,7 +151,7 @@ impl LinkTable {
         if slots.closed {
             return Offer::Close;
         }
-        let state = match slots.of.get(peer) {
+        let state = match slots.of.get(bytes(peer)) {
             None => handshake::Slot::None,
             Some(Slot::Pending(pending)) if pending.inbound => handshake::Slot::PendingIn,
             Some(Slot::Pending(_)) => handshake::Slot::PendingOut,
@@ -160,7 +161,7 @@ impl LinkTable {
         match handshake::decide(own, peer, state) {
             Decision::Ok | Decision::OkSimultaneous => {
                 let (pending, attempt) = self.attempt(&mut slots, peer, true);
-                match slots.of.insert(peer.clone(), Slot::Pending(pending)) {
+                match slots.of.insert(key(peer), Slot::Pending(pending)) {
                     Some(Slot::Pending(older)) => {
                         older.superseded.cancel();
                         Offer::OkSimultaneous(attempt)
@@ -170,7 +171,7 @@ impl LinkTable {
             }
             Decision::Alive => {
                 let (pending, attempt) = self.attempt(&mut slots, peer, true);
-                match slots.of.get_mut(peer) {
+                match slots.of.get_mut(bytes(peer)) {
                     Some(Slot::Up { link, replacement }) => {
                         *replacement = Some(pending);
                         Offer::Alive(attempt, link.clone())
@@ -187,7 +188,7 @@ impl LinkTable {
     /// Takes a link that ended out of the table; a handshake that replaces it goes on.
     pub(crate) fn remove(&self, link: &Arc<Link>) {
         let mut slots = self.lock();
-        let Some(slot) = slots.of.get_mut(&link.peer.name) else { return };
+        let Some(slot) = slots.of.get_mut(bytes(&link.peer.name)) else { return };
         let Slot::Up { link: current, replacement } = slot else { return };
         if !Arc::ptr_eq(current, link) {
             return;
@@ -195,7 +196,7 @@ impl LinkTable {
         match replacement.take() {
             Some(pending) => *slot = Slot::Pending(pending),
             None => {
-                slots.of.remove(&link.peer.name);
+                slots.of.remove(bytes(&link.peer.name));
             }
         }
     }
@@ -239,6 +240,14 @@ impl LinkTable {
     }
 }
 
+fn key(peer: &NodeName) -> Key {
+    Key(peer.as_atom().clone())
+}
+
+fn bytes(peer: &NodeName) -> &[u8] {
+    peer.as_atom().as_bytes()
+}
+
 impl Attempt {
     /// Waits until another attempt with the same peer took this one's place.
     pub(crate) async fn superseded(&self) {
@@ -252,7 +261,7 @@ impl Attempt {
         if slots.closed {
             return false;
         }
-        let Some(slot) = slots.of.get_mut(&self.peer) else { return false };
+        let Some(slot) = slots.of.get_mut(bytes(&self.peer)) else { return false };
         let Slot::Pending(pending) = slot else { return false };
         if pending.id != self.id {
             return false;
@@ -275,12 +284,14 @@ impl Attempt {
     /// Takes this attempt's entry out of the table, if it is still there.
     fn take(&self) -> Option<Pending> {
         let mut slots = self.table.lock();
-        let slot = slots.of.get_mut(&self.peer)?;
+        let slot = slots.of.get_mut(bytes(&self.peer))?;
         match slot {
-            Slot::Pending(pending) if pending.id == self.id => match slots.of.remove(&self.peer) {
-                Some(Slot::Pending(pending)) => Some(pending),
-                _ => None,
-            },
+            Slot::Pending(pending) if pending.id == self.id => {
+                match slots.of.remove(bytes(&self.peer)) {
+                    Some(Slot::Pending(pending)) => Some(pending),
+                    _ => None,
+                }
+            }
             Slot::Up { replacement, .. } => replacement.take_if(|pending| pending.id == self.id),
             Slot::Pending(_) => None,
         }

@@ -56,7 +56,7 @@ impl Process {
     pub async fn unlink(&self, pid: &Pid) {
         let (shared, inner) = self.parts();
         let id = shared.processes.ids.unlink();
-        let acknowledged = match shared.links.link(pid.node.as_str()) {
+        let acknowledged = match shared.links.link(&pid.node) {
             Some(link) => link.flags.contains(Flags::UNLINK_ID),
             None => false,
         };

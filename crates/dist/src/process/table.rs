@@ -9,6 +9,7 @@ use etf::{Atom, Pid, Reference};
 
 use super::{Ids, Inner, ProcessId, ProcessKind, Service};
 use crate::error::RegisterError;
+use crate::key::{Key, QuickMap};
 use crate::node::{Limits, MailboxStats};
 
 /// Names that the node itself answers for (see [`crate::service`]), and those by which OTP finds
@@ -27,8 +28,8 @@ pub(crate) struct Processes {
 
 #[derive(Debug, Default)]
 struct Tables {
-    by_id: HashMap<ProcessId, Arc<Inner>>,
-    by_name: HashMap<Atom, Arc<Inner>>,
+    by_id: QuickMap<ProcessId, Arc<Inner>>,
+    by_name: QuickMap<Key, Arc<Inner>>,
     by_alias: HashMap<Reference, ProcessId>,
     /// Set at shutdown: nothing new.
     closed: bool,
@@ -88,7 +89,7 @@ impl Processes {
         if let Some(name) = process.name() {
             return Err(RegisterError::Named(name.to_string()));
         }
-        match tables.by_name.entry(name.clone()) {
+        match tables.by_name.entry(Key(name.clone())) {
             Entry::Occupied(_) => Err(RegisterError::Taken(name.to_string())),
             Entry::Vacant(_) if !process.set_name(Some(name.clone())) => Err(RegisterError::Ended),
             Entry::Vacant(vacant) => {
@@ -104,7 +105,7 @@ impl Processes {
             return false;
         }
         let mut tables = self.write();
-        let process = tables.by_name.remove(name);
+        let process = tables.by_name.remove(name.as_bytes());
         self.renamed.store(true, Ordering::Relaxed);
         process.map(|process| process.set_name(None)).is_some()
     }
@@ -140,12 +141,12 @@ impl Processes {
 
     /// The live process with this name.
     pub(crate) fn by_name(&self, name: &Atom) -> Option<Arc<Inner>> {
-        self.read().by_name.get(name).cloned()
+        self.read().by_name.get(name.as_bytes()).cloned()
     }
 
     /// All registered names.
     pub(crate) fn names(&self) -> Vec<Atom> {
-        self.read().by_name.keys().cloned().collect()
+        self.read().by_name.keys().map(|Key(name)| name.clone()).collect()
     }
 
     /// Takes a process that has ended, and its aliases, out of the tables.
@@ -153,7 +154,7 @@ impl Processes {
         let mut tables = self.write();
         tables.by_id.remove(&process.id);
         if let Some(name) = process.name() {
-            tables.by_name.remove(&name);
+            tables.by_name.remove(name.as_bytes());
         }
         for alias in aliases {
             tables.by_alias.remove(alias);

@@ -159,7 +159,7 @@ impl Outgoing {
         }
         let flags_at = out.len();
         out.resize(flags_at + usize::from(count) / 2 + 1, 0);
-        let long = atoms.iter().any(|atom| atom.as_str().len() >= LONG);
+        let long = atoms.iter().any(|atom| atom.as_bytes().len() >= LONG);
         set_half(out, flags_at, count.into(), u8::from(long));
         for (at, atom) in atoms.iter().enumerate().take(count.into()) {
             let (slot, known) = self.slot(atom);
@@ -167,7 +167,7 @@ impl Outgoing {
             set_half(out, flags_at, at, segment | if known { 0 } else { 8 });
             out.push(index);
             if !known {
-                let text = atom.as_str().as_bytes();
+                let text = atom.as_bytes();
                 // At most 255 characters of 4 bytes.
                 let [high, low] = u16::try_from(text.len()).unwrap_or(u16::MAX).to_be_bytes();
                 if long {

@@ -246,7 +246,7 @@ impl<'a> Driver<'a> {
     fn execute(&mut self, effect: Effect, may_dial: bool) {
         match effect {
             Effect::Send { node, message } => {
-                if let Some(link) = self.shared.links.link(node.as_str()) {
+                if let Some(link) = self.shared.links.link(&node) {
                     let control = Control::reg_send(self.current.pid.clone(), NAME);
                     link.answer(&control, Some(&message));
                 }
@@ -261,7 +261,7 @@ impl<'a> Driver<'a> {
             }
             Effect::Call { id, node, request } => {
                 let key = Key::Call(id);
-                match self.shared.links.link(node.as_str()) {
+                match self.shared.links.link(&node) {
                     Some(link) => self.call(key, &link, request),
                     None => {
                         let effect = Effect::Call { id, node: node.clone(), request };
@@ -273,7 +273,7 @@ impl<'a> Driver<'a> {
             Effect::Watch { id, pid } => self.watch(id, pid, may_dial),
             Effect::Unwatch { id } => self.unwatch(Key::Watch(id)),
             Effect::Disconnect { node } => {
-                if let Some(link) = self.shared.links.link(node.as_str()) {
+                if let Some(link) = self.shared.links.link(&node) {
                     link.close(DownReason::Disconnected);
                 }
             }
@@ -321,7 +321,7 @@ impl<'a> Driver<'a> {
                 return;
             }
         } else {
-            let Some(link) = self.shared.links.link(pid.node.as_str()) else {
+            let Some(link) = self.shared.links.link(&pid.node) else {
                 let node = pid.node.clone();
                 self.dial_for(key, &node, Effect::Watch { id, pid }, may_dial);
                 return;
@@ -371,7 +371,7 @@ impl<'a> Driver<'a> {
 
     /// The connection to a process that may still live.
     fn link_of(&self, pid: &Pid) -> Option<Arc<Link>> {
-        let link = self.shared.links.link(pid.node.as_str())?;
+        let link = self.shared.links.link(&pid.node)?;
         (link.peer.creation == pid.creation).then_some(link)
     }
 
@@ -429,7 +429,7 @@ impl<'a> Driver<'a> {
 pub(super) fn kill(shared: &Shared, own: &Pid, pid: &Pid) {
     if let Some(process) = shared.processes.by_pid(pid) {
         shared.exit_signal(&process, own, Term::atom("kill"), ExitKind::Sent);
-    } else if let Some(link) = shared.links.link(pid.node.as_str()) {
+    } else if let Some(link) = shared.links.link(&pid.node) {
         let (control, payload) =
             Control::exit2_to(own.clone(), pid.clone(), Term::atom("kill"), link.flags);
         link.answer(&control, payload.as_ref());
@@ -439,7 +439,7 @@ pub(super) fn kill(shared: &Shared, own: &Pid, pid: &Pid) {
 pub(super) fn send_to(shared: &Shared, own: &Pid, pid: &Pid, message: Term) {
     if let Some(process) = shared.processes.by_pid(pid) {
         shared.deliver_term(&process, Some(own.clone()), message);
-    } else if let Some(link) = shared.links.link(pid.node.as_str())
+    } else if let Some(link) = shared.links.link(&pid.node)
         && link.peer.creation == pid.creation
     {
         let control = Control::send(own.clone(), pid.clone(), link.flags);

@@ -170,7 +170,7 @@ pub(crate) fn answer_for_node(shared: &Shared, request: IoRequest) {
 fn tell(shared: &Shared, from: &Pid, to: Pid, reply: Term) {
     if let Some(process) = shared.processes.by_pid(&to) {
         shared.deliver_term(&process, Some(from.clone()), reply);
-    } else if let Some(link) = shared.links.link(to.node.as_str()) {
+    } else if let Some(link) = shared.links.link(&to.node) {
         send(&link, from, to, &reply);
     }
 }

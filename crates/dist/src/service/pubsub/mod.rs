@@ -258,7 +258,7 @@ impl PubSub {
         let (sender, message) = (pool.sender(), self.forward(topic, message));
         let mut frames = Vec::with_capacity(members.len());
         for member in members {
-            let Some(link) = pool.shared.links.link(member.node.as_str()) else { continue };
+            let Some(link) = pool.shared.links.link(&member.node) else { continue };
             let control = Control::send(sender.clone(), member, link.flags);
             let frame = link.encode(&control, Some(&message)).map_err(SendError::from)?;
             frames.push((link, frame));
