@@ -2,7 +2,6 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::outbox::Frame;
 use crate::wire::outgoing::Place;
 
 /// Running totals of one link. What is counted per message is added up by whoever reads or writes, and
@@ -117,15 +116,11 @@ impl Totals {
 }
 
 impl Tally {
-    /// Of frames that were written.
-    pub(super) fn of(frames: &[Frame]) -> Self {
-        let mut tally = Self::default();
-        for frame in frames {
-            tally.frames += 1;
-            tally.messages += u64::from(!matches!(frame.place, Place::Next(_)));
-            tally.fragments += u64::from(!matches!(frame.place, Place::Whole));
-        }
-        tally
+    /// Counts a frame that is to be written.
+    pub(super) fn count(&mut self, place: Place) {
+        self.frames += 1;
+        self.messages += u64::from(!matches!(place, Place::Next(_)));
+        self.fragments += u64::from(!matches!(place, Place::Whole));
     }
 }
 

@@ -10,6 +10,7 @@ mod pace;
 mod reader;
 mod relations;
 mod secure;
+mod segments;
 mod setup;
 mod socket;
 mod turned_away;
@@ -78,6 +79,7 @@ impl Link {
             framing: Framing::of(flags),
             node_pid: shared.self_pid.clone(),
             outbox: Outbox::new(
+                Framing::of(flags),
                 limits.queue_bytes,
                 limits.reserve_bytes,
                 limits.long_bytes,

@@ -1,6 +1,8 @@
 //! What waits to be written to one peer.
 //!
-//! One queue, in wire order, filled by whoever sends and emptied by the link's writer. Messages of
+//! One queue, in wire order, filled by whoever sends and emptied by the link's writer. It has the
+//! bytes that will be written: whoever queues a message writes its header and copies it behind those
+//! before it, so that nothing is allocated or done for each of them later. Messages of
 //! processes wait for room in it (1 MiB, like the BEAM's `+zdbbl`). What the node itself must
 //! answer never waits: two nodes that are both full would wait for each other. It has a reserve
 //! instead, and a link whose reserve is used up is closed. The queue belongs to one connection:
@@ -9,22 +11,29 @@
 //! Long messages have lanes of their own beside the queue, see [`super::lanes`], and do not take its
 //! room: they wait for budgets of the link and of the node.
 
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use bytes::Buf;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::task::consume_budget;
 
+use super::counters::Tally;
 use super::lanes::Lanes;
+use super::segments::Segments;
 use super::waits::Waits;
-use crate::wire::outgoing::{Message, Place};
+use crate::wire::incoming::Framing;
+use crate::wire::outgoing::{Message, Outgoing, Place};
 
 /// Of this many answers, however long, the peer has to have read one.
 const SHARES: usize = 16;
 
 /// How many lanes have a turn before what was queued meanwhile is looked at.
 const TURNS: usize = 16;
+
+/// How much room for bytes is kept between batches, by the queue and by the writer.
+const KEEP: usize = 32 * 1024;
 
 /// The queue of one link.
 #[derive(Debug)]
@@ -57,19 +66,21 @@ pub(crate) struct Share {
     whole: u32,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
-    frames: VecDeque<Frame>,
+    queued: Batch,
+    outgoing: Outgoing,
     lanes: Lanes,
+    /// The room of a batch that was written, for the next.
+    spare: Vec<u8>,
     /// Bytes of the node's own answers that are queued or being written.
     reserved: usize,
     tick: bool,
     phase: Phase,
 }
 
-#[derive(Debug, Default, PartialEq, Eq, Clone, Copy)]
+#[derive(Debug, PartialEq, Eq, Clone, Copy)]
 enum Phase {
-    #[default]
     Open,
     /// Nothing more is taken; what is queued is still written.
     Finishing,
@@ -99,9 +110,14 @@ pub(super) enum Cost {
 /// What the writer takes in one go.
 #[derive(Debug, Default)]
 pub(crate) struct Batch {
-    pub(crate) frames: Vec<Frame>,
+    pub(super) segments: Segments,
+    pub(super) tally: Tally,
+    /// What its writing gives back: room, of the reserve, and whatever is given back when it is dropped.
+    room: usize,
+    reserve: usize,
+    long: Vec<Cost>,
     /// True when a tick is due and no frame was queued that would serve as one.
-    pub(crate) tick: bool,
+    pub(super) tick: bool,
 }
 
 /// Why a message was not taken.
@@ -116,9 +132,15 @@ pub(crate) enum Refused {
 impl Outbox {
     /// An empty queue with room for `bound` bytes of messages and `reserve` bytes of answers, and
     /// lanes for `long` bytes, which the links of a node have to find in `long_of_node` as well.
-    pub(crate) fn new(bound: u32, reserve: usize, long: u32, long_of_node: Share) -> Self {
+    pub(crate) fn new(
+        framing: Framing,
+        bound: u32,
+        reserve: usize,
+        long: u32,
+        long_of_node: Share,
+    ) -> Self {
         Self {
-            state: Mutex::default(),
+            state: Mutex::new(State::new(framing)),
             room: Semaphore::new(usize::try_from(bound).unwrap_or(usize::MAX)),
             bound,
             reserve,
@@ -173,8 +195,15 @@ impl Outbox {
             return if still() { self.push(message, cost) } else { Ok(()) };
         }
         let cost = self.cost(&message);
-        let permit = self.waits.until(self.room.acquire_many(cost)).await;
-        let permit = permit.map_err(|_| Refused::Closed)?;
+        // As waiting does: who sends without end lets others run.
+        consume_budget().await;
+        let permit = match self.room.try_acquire_many(cost) {
+            Ok(permit) => permit,
+            // There is none while others wait, so nobody is overtaken.
+            Err(_) => {
+                self.waits.until(self.room.acquire_many(cost)).await.map_err(|_| Refused::Closed)?
+            }
+        };
         if still() {
             self.push(message, Cost::Room(cost))?;
             permit.forget();
@@ -222,9 +251,7 @@ impl Outbox {
             return Err(Refused::Busy);
         }
         state.reserved += size;
-        self.put(&mut state, message, Cost::Reserve(size));
-        drop(state);
-        self.filled.notify_one();
+        self.put(state, message, Cost::Reserve(size));
         Ok(())
     }
 
@@ -265,7 +292,7 @@ impl Outbox {
     pub(crate) fn close(&self) {
         let mut state = self.lock();
         state.phase = Phase::Closed;
-        let forgotten = (std::mem::take(&mut state.frames), std::mem::take(&mut state.lanes));
+        let forgotten = (std::mem::take(&mut state.queued), std::mem::take(&mut state.lanes));
         drop(state);
         drop(forgotten);
         self.refuse_all();
@@ -287,18 +314,16 @@ impl Outbox {
             let filled = self.filled.notified();
             {
                 let mut state = self.lock();
-                if !state.frames.is_empty() || !state.lanes.is_empty() || state.tick {
-                    // What is queued comes first: it may be of a sender that has a lane by now.
-                    let mut frames = Vec::from(std::mem::take(&mut state.frames));
+                if state.has_something() {
                     if !state.lanes.is_empty() {
-                        state.lanes.take(TURNS, &mut frames);
+                        // Behind what is queued: that may be of a sender that has a lane by now.
+                        state.queue_from_lanes();
                         if state.lanes.is_empty() {
                             self.laned.store(false, Ordering::Relaxed);
                             self.emptied.notify_waiters();
                         }
                     }
-                    let tick = std::mem::take(&mut state.tick) && frames.is_empty();
-                    return Some(Batch { frames, tick });
+                    return Some(state.take());
                 }
                 if state.phase != Phase::Open {
                     return None;
@@ -308,20 +333,15 @@ impl Outbox {
         }
     }
 
-    /// For the writer: the frames were written, their room is free again.
-    pub(crate) fn written(&self, frames: &[Frame]) {
-        let (mut room, mut reserve) = (0_usize, 0_usize);
-        for frame in frames {
-            match &frame.cost {
-                Cost::Room(cost) => room += usize::try_from(*cost).unwrap_or(usize::MAX),
-                Cost::Reserve(size) => reserve += size,
-                Cost::Long { .. } | Cost::Nothing => {}
-            }
-        }
+    /// For the writer: the batch was written, its room is free again.
+    pub(crate) fn written(&self, batch: Batch) {
+        let Batch { segments, room, reserve, long, .. } = batch;
+        drop(long);
+        let mut state = self.lock();
+        state.reserved = state.reserved.saturating_sub(reserve);
+        state.keep(segments.into_room());
+        drop(state);
         if reserve > 0 {
-            let mut state = self.lock();
-            state.reserved = state.reserved.saturating_sub(reserve);
-            drop(state);
             self.drained.notify_waiters();
         }
         if room > 0 {
@@ -373,31 +393,87 @@ impl Outbox {
     }
 
     fn push(&self, message: Message, cost: Cost) -> Result<(), Refused> {
-        let mut state = self.lock();
+        let state = self.lock();
         if state.phase != Phase::Open {
             return Err(Refused::Closed);
         }
-        self.put(&mut state, message, cost);
-        drop(state);
-        self.filled.notify_one();
+        self.put(state, message, cost);
         Ok(())
     }
 
     /// Queues a message, or has it wait in its sender's lane.
-    fn put(&self, state: &mut State, message: Message, cost: Cost) {
-        let lane =
-            message.is_long() || (!state.lanes.is_empty() && state.lanes.holds(message.lane));
-        let frame = Frame { place: Place::Whole, message, cost };
-        if lane {
-            state.lanes.push(frame);
+    fn put(&self, mut state: MutexGuard<'_, State>, message: Message, cost: Cost) {
+        let was_empty = !state.has_something();
+        if message.is_long() || (!state.lanes.is_empty() && state.lanes.holds(message.lane)) {
+            state.lanes.push(Frame { place: Place::Whole, message, cost });
             self.laned.store(true, Ordering::Relaxed);
         } else {
-            state.frames.push_back(frame);
+            state.queue(Place::Whole, &message, cost);
+        }
+        drop(state);
+        // The writer was woken by the first, and takes all that are there.
+        if was_empty {
+            self.filled.notify_one();
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn new(framing: Framing) -> Self {
+        Self {
+            queued: Batch::default(),
+            outgoing: Outgoing::new(framing),
+            lanes: Lanes::default(),
+            spare: Vec::new(),
+            reserved: 0,
+            tick: false,
+            phase: Phase::Open,
+        }
+    }
+
+    /// Whether there is anything for the writer.
+    fn has_something(&self) -> bool {
+        self.queued.segments.has_remaining() || !self.lanes.is_empty() || self.tick
+    }
+
+    /// Adds a frame to what is queued.
+    fn queue(&mut self, place: Place, message: &Message, cost: Cost) {
+        let queued = &mut self.queued;
+        queued.segments.frame(&mut self.outgoing, place, message);
+        queued.tally.count(place);
+        match cost {
+            Cost::Room(cost) => queued.room += usize::try_from(cost).unwrap_or(usize::MAX),
+            Cost::Reserve(size) => queued.reserve += size,
+            Cost::Long { .. } => queued.long.push(cost),
+            Cost::Nothing => {}
+        }
+    }
+
+    fn queue_from_lanes(&mut self) {
+        let mut frames = Vec::new();
+        self.lanes.take(TURNS, &mut frames);
+        for Frame { place, message, cost } in frames {
+            self.queue(place, &message, cost);
+        }
+    }
+
+    /// Takes what is queued.
+    fn take(&mut self) -> Batch {
+        let segments = Segments::with_room(std::mem::take(&mut self.spare));
+        let mut batch = std::mem::replace(&mut self.queued, Batch { segments, ..Batch::default() });
+        batch.tick = std::mem::take(&mut self.tick) && !batch.segments.has_remaining();
+        batch
+    }
+
+    /// Keeps room for later, unless it is much.
+    fn keep(&mut self, room: Vec<u8>) {
+        if room.capacity() <= KEEP {
+            self.spare = room;
+        }
     }
 }
 

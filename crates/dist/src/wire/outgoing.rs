@@ -1,8 +1,8 @@
 //! From messages to frames, as the two nodes have settled on framing them (see [`super::incoming`]).
 //!
 //! The sender of a message encodes it, with numbers for the atoms that its header will have. What
-//! has an order is given out here, when the message is written: the slots of the atom cache and the
-//! numbers of sequences.
+//! has an order is given out here, when the message takes its place among those that will be written:
+//! the slots of the atom cache and the numbers of sequences.
 
 use etf::{Atom, EncodeError, Encoder, Pid, Rope, Term};
 
@@ -88,8 +88,10 @@ impl Message {
         }
         let (body, atoms) = encoder.finish_with_atoms();
         let fragments = framing.fragments;
-        if body.len() > LONGEST && !fragments {
-            return Err(EncodeError::TooLong { what: "a message", len: body.len() });
+        // What no fragment may cut.
+        let uncut = if fragments { control_length } else { body.len() };
+        if uncut > LONGEST {
+            return Err(EncodeError::TooLong { what: "a message", len: uncut });
         }
         let lane = if fragments { Lane::of(control, node) } else { Lane::NONE };
         Ok(Self { body, atoms, control: control_length, lane, fragments })

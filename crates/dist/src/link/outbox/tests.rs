@@ -5,11 +5,16 @@ use etf::Rope;
 use futures::FutureExt;
 
 use super::*;
+use crate::wire::header::{AtomCache, Header};
 use crate::wire::lane::Lane;
 use crate::wire::outgoing::FRAGMENT;
 
 fn queue_of(bound: u32, reserve: usize) -> Outbox {
-    Outbox::new(bound, reserve, 1 << 20, Share::new(1 << 20))
+    outbox_of(bound, reserve, Share::new(1 << 20))
+}
+
+fn outbox_of(bound: u32, reserve: usize, node: Share) -> Outbox {
+    Outbox::new(Framing { atoms: false, fragments: true }, bound, reserve, 1 << 20, node)
 }
 
 fn sized(size: usize) -> Message {
@@ -25,14 +30,34 @@ fn lane(id: u32) -> Lane {
     Lane::of_process(&etf::Pid { node, id, serial: 0, creation: 7 })
 }
 
+/// The lengths of the bodies in a batch.
+fn lengths(batch: &mut Batch) -> Vec<usize> {
+    let mut lengths = Vec::new();
+    while batch.segments.has_remaining() {
+        let length = batch.segments.get_u32();
+        let frame = batch.segments.copy_to_bytes(usize::try_from(length).unwrap());
+        let (header, body) = AtomCache::new().read(&frame).unwrap();
+        assert!(!matches!(header, Header::Normal { atoms } if !atoms.is_empty()));
+        lengths.push(body.len());
+    }
+    assert_eq!(u64::try_from(lengths.len()).unwrap(), batch.tally.frames);
+    lengths
+}
+
+/// What the writer takes next.
+async fn next(outbox: &Outbox) -> (Vec<usize>, Batch) {
+    let mut batch = outbox.next().await.unwrap();
+    (lengths(&mut batch), batch)
+}
+
 /// The lengths of what the writer takes until there is nothing more.
 async fn drain(outbox: &Outbox) -> Vec<usize> {
-    let mut lengths = Vec::new();
-    while let Some(Some(batch)) = outbox.next().now_or_never() {
-        lengths.extend(batch.frames.iter().map(|frame| frame.message.len()));
-        outbox.written(&batch.frames);
+    let mut all = Vec::new();
+    while let Some((lengths, batch)) = next(outbox).now_or_never() {
+        all.extend(lengths);
+        outbox.written(batch);
     }
-    lengths
+    all
 }
 
 #[tokio::test]
@@ -41,9 +66,7 @@ async fn messages_come_out_in_the_order_they_went_in() {
     outbox.send(sized(1)).await.unwrap();
     outbox.answer(sized(2)).unwrap();
     outbox.try_send(sized(3)).unwrap();
-    let batch = outbox.next().await.unwrap();
-    let sizes: Vec<_> = batch.frames.iter().map(|frame| frame.message.len()).collect();
-    assert_eq!(sizes, [1, 2, 3]);
+    assert_eq!(next(&outbox).await.0, [1, 2, 3]);
 }
 
 #[tokio::test]
@@ -55,11 +78,11 @@ async fn a_sender_waits_until_its_predecessors_are_written() {
         let outbox = outbox.clone();
         async move { outbox.send(sized(8)).await }
     });
-    let batch = outbox.next().await.unwrap();
-    assert_eq!(batch.frames.len(), 1);
-    outbox.written(&batch.frames);
+    let (lengths, batch) = next(&outbox).await;
+    assert_eq!(lengths.len(), 1);
+    outbox.written(batch);
     waiting.await.unwrap().unwrap();
-    assert_eq!(outbox.next().await.unwrap().frames.len(), 1);
+    assert_eq!(next(&outbox).await.0.len(), 1);
 }
 
 #[tokio::test]
@@ -86,7 +109,7 @@ async fn a_message_larger_than_the_room_passes() {
     let outbox = queue_of(10, 10);
     outbox.send(sized(1000)).await.unwrap();
     let batch = outbox.next().await.unwrap();
-    outbox.written(&batch.frames);
+    outbox.written(batch);
     assert_eq!(outbox.try_send(sized(10)), Ok(()));
 }
 
@@ -95,9 +118,9 @@ async fn a_cancelled_wait_takes_no_room() {
     let outbox = queue_of(10, 10);
     outbox.send(sized(10)).await.unwrap();
     assert!(outbox.send(sized(10)).now_or_never().is_none());
-    let batch = outbox.next().await.unwrap();
-    assert_eq!(batch.frames.len(), 1);
-    outbox.written(&batch.frames);
+    let (lengths, batch) = next(&outbox).await;
+    assert_eq!(lengths.len(), 1);
+    outbox.written(batch);
     assert_eq!(outbox.try_send(sized(10)), Ok(()));
 }
 
@@ -110,7 +133,7 @@ async fn answers_do_not_wait_for_messages_but_have_a_bound_of_their_own() {
     }
     assert_eq!(outbox.answer(sized(8)), Err(Refused::Busy));
     let batch = outbox.next().await.unwrap();
-    outbox.written(&batch.frames);
+    outbox.written(batch);
     assert_eq!(outbox.answer(sized(8)), Ok(()));
 }
 
@@ -122,7 +145,7 @@ async fn an_answer_longer_than_the_bound_passes_but_not_any_number_of_them() {
     }
     assert_eq!(outbox.answer(sized(1000)), Err(Refused::Busy));
     let batch = outbox.next().await.unwrap();
-    outbox.written(&batch.frames);
+    outbox.written(batch);
     assert_eq!(outbox.answer(sized(1000)), Ok(()));
 }
 
@@ -133,7 +156,7 @@ async fn finishing_writes_what_is_queued_and_closing_forgets_it() {
     outbox.finish();
     assert_eq!(outbox.send(sized(1)).await, Err(Refused::Closed));
     assert_eq!(outbox.answer(sized(1)), Err(Refused::Closed));
-    assert_eq!(outbox.next().await.unwrap().frames.len(), 1);
+    assert_eq!(next(&outbox).await.0.len(), 1);
     assert!(outbox.next().await.is_none());
 
     let outbox = queue_of(10, 10);
@@ -159,13 +182,13 @@ async fn ticks_do_not_pile_up_and_yield_to_frames() {
     let outbox = queue_of(10, 10);
     outbox.tick();
     outbox.tick();
-    let batch = outbox.next().await.unwrap();
-    assert!(batch.tick && batch.frames.is_empty());
+    let (lengths, batch) = next(&outbox).await;
+    assert!(batch.tick && lengths.is_empty());
     assert!(outbox.next().now_or_never().is_none());
     outbox.tick();
     outbox.send(sized(1)).await.unwrap();
-    let batch = outbox.next().await.unwrap();
-    assert!(!batch.tick && batch.frames.len() == 1);
+    let (lengths, batch) = next(&outbox).await;
+    assert!(!batch.tick && lengths.len() == 1);
 }
 
 #[tokio::test]
@@ -176,9 +199,7 @@ async fn a_long_message_lets_others_pass_but_not_those_of_its_sender() {
     outbox.send(sent_by(lane(1), 2)).await.unwrap();
     outbox.answer(sent_by(lane(1), 3)).unwrap();
     outbox.send(sent_by(lane(2), 4)).await.unwrap();
-    let first = outbox.next().await.unwrap();
-    let lengths: Vec<_> = first.frames.iter().map(|frame| frame.message.len()).collect();
-    assert_eq!(lengths, [1, 4, FRAGMENT]);
+    assert_eq!(next(&outbox).await.0, [1, 4, FRAGMENT]);
     outbox.send(sent_by(lane(2), 5)).await.unwrap();
     outbox.answer(sent_by(Lane::NONE, 6)).unwrap();
     assert_eq!(drain(&outbox).await, [5, 6, FRAGMENT, 2, 3]);
@@ -215,7 +236,7 @@ async fn what_waits_for_a_long_message_of_its_sender_takes_no_room_of_others() {
 #[tokio::test]
 async fn a_full_node_lets_each_link_send_one_long_message() {
     let node = Share::new(1 << 17);
-    let link = || Outbox::new(10, 10, 1 << 20, node.clone());
+    let link = || outbox_of(10, 10, node.clone());
     let (a, b) = (link(), Arc::new(link()));
     a.send(sent_by(lane(1), 1 << 17)).await.unwrap();
     a.send(sent_by(lane(1), 1 << 17)).await.unwrap();
