@@ -25,8 +25,17 @@ impl RawTerm {
     /// Up to 64 KiB are copied, larger ones stay a slice of the buffer that they came in.
     #[must_use]
     pub fn new(bytes: &Bytes, atoms: Arc<[Atom]>, versioned: bool) -> Self {
-        let small = bytes.len() <= Self::COPIED;
-        let bytes = if small { Bytes::copy_from_slice(bytes) } else { bytes.clone() };
+        Self::part_of(bytes, bytes, atoms, versioned)
+    }
+
+    /// As [`RawTerm::new`], of a part of the bytes.
+    ///
+    /// # Panics
+    /// When it is over 64 KiB and no part of them.
+    #[must_use]
+    pub fn part_of(bytes: &Bytes, part: &[u8], atoms: Arc<[Atom]>, versioned: bool) -> Self {
+        let small = part.len() <= Self::COPIED;
+        let bytes = if small { Bytes::copy_from_slice(part) } else { bytes.slice_ref(part) };
         Self { bytes, atoms, versioned }
     }
 

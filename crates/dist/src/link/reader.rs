@@ -124,6 +124,14 @@ async fn take_each(
     while let Some(frame) = buffer.next().map_err(|error| DownReason::malformed(&error))? {
         if let Frame::Data(bytes) = frame {
             tally.frames += 1;
+            if let Some((plain, payload)) = incoming.plain(&bytes) {
+                tally.messages += 1;
+                tracing::trace!(?plain, "read");
+                if let Some((plain, payload)) = dispatch::plain(link, plain, payload, shared) {
+                    dispatch::control(link, plain.into(), Some(payload), shared).await?;
+                }
+                continue;
+            }
             let taken = incoming.take(&bytes).map_err(|error| refused(link, &error))?;
             if let Some(message) = taken {
                 tally.messages += 1;

@@ -14,10 +14,33 @@ use crate::link::{Link, NoRelation};
 use crate::process::{Body, Envelope, ExitKind, tell_linked, tell_watcher};
 use crate::rpc;
 use crate::service::{self, IoRequest};
-use crate::wire::control::{Control, PidOrName, Reason};
+use crate::wire::control::{Control, PidOrName, Plain, Reason};
 use crate::work;
 
 type Taken = Result<(), DownReason>;
+
+/// Takes a plain message to a process of ours, as nearly all are. Gives back any other, which
+/// [`control`] takes.
+#[must_use]
+pub(crate) fn plain(
+    link: &Arc<Link>,
+    plain: Plain,
+    body: RawTerm,
+    shared: &Arc<Shared>,
+) -> Option<(Plain, RawTerm)> {
+    let process = match &plain {
+        Plain::Send { to, .. } => shared.processes.by_pid(to),
+        Plain::RegSend { to, .. } => shared.processes.by_name(to),
+        Plain::AliasSend { .. } => None,
+    };
+    let Some(process) = process else { return Some((plain, body)) };
+    let from = match plain {
+        Plain::Send { from, .. } => from,
+        Plain::RegSend { from, .. } | Plain::AliasSend { from, .. } => Some(from),
+    };
+    shared.deliver(&process, Site { link, shared }.envelope(from, body));
+    None
+}
 
 /// Takes one control message and what came behind it.
 pub(crate) async fn control(

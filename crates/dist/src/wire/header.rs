@@ -130,6 +130,20 @@ impl AtomCache {
         Ok((header, rest.0))
     }
 
+    /// The atoms of the header of a whole message, and what follows it: only where a message shortly
+    /// before had the same header. [`AtomCache::read`] reads any, and gives the same for this one.
+    pub(crate) fn again<'f>(&self, frame: &'f [u8]) -> Option<(&Arc<[Atom]>, &'f [u8])> {
+        let [VERSION, NORMAL, count, rest @ ..] = frame else { return None };
+        let (whole, body) = rest.split_at_checked(length_of_known((*count).into()))?;
+        Some((self.recent(whole)?, body))
+    }
+
+    /// What a header refers to that has been there shortly before, without its count.
+    fn recent(&self, whole: &[u8]) -> Option<&Arc<[Atom]>> {
+        let (_, atoms) = self.recent.iter().find(|(header, _)| **header == *whole)?;
+        Some(atoms)
+    }
+
     /// Reads the references of a header and resolves them.
     fn atoms(&mut self, rest: &mut Rest<'_>) -> Result<Arc<[Atom]>, HeaderError> {
         let [count] = rest.array()?;
@@ -139,9 +153,9 @@ impl AtomCache {
         }
         let count = usize::from(count);
         // If none of the atoms is new, this is the whole header.
-        let whole = rest.0.get(..count / 2 + 1 + count);
+        let whole = rest.0.get(..length_of_known(count));
         if let Some(whole) = whole
-            && let Some((_, atoms)) = self.recent.iter().find(|(header, _)| **header == *whole)
+            && let Some(atoms) = self.recent(whole)
         {
             let atoms = atoms.clone();
             rest.take(whole.len())?;
@@ -198,6 +212,11 @@ impl Part {
             fragment => Ok(Self { sequence, fragment }),
         }
     }
+}
+
+/// The length of a header with so many references, none of them to a new atom, behind their count.
+const fn length_of_known(count: usize) -> usize {
+    count / 2 + 1 + count
 }
 
 /// An empty list of atoms, without an allocation each time.

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use etf::{Atom, DecodeError, Decoder, RawTerm};
 
-use super::control::{Control, ControlError};
+use super::control::{Control, ControlError, Plain};
 use super::fragment::{Budget, FragmentError, FragmentLimits, Sequences};
 use super::frame::PASS_THROUGH;
 use super::header::{AtomCache, Header, HeaderError, no_atoms};
@@ -110,6 +110,21 @@ impl Incoming {
         self.fragments
     }
 
+    /// A plain message of which all that has to do with the connection was there shortly before. `None` for
+    /// any other frame, which nothing was done with then: [`Incoming::take`] takes all, this one too, and makes the
+    /// same of it.
+    pub(crate) fn plain(&self, frame: &Bytes) -> Option<(Plain, RawTerm)> {
+        if !self.framing.atoms {
+            return None;
+        }
+        let (atoms, body) = self.cache.again(frame)?;
+        let (plain, payload) = Plain::parse(body, atoms)?;
+        if payload.is_empty() {
+            return None;
+        }
+        Some((plain, RawTerm::part_of(frame, payload, atoms.clone(), false)))
+    }
+
     /// Takes a frame: a message, if it completes one.
     ///
     /// # Errors
@@ -178,8 +193,8 @@ impl Incoming {
         body: &Bytes,
         atoms: &[Atom],
     ) -> Result<(Result<Control, ControlError>, Bytes), FrameError> {
-        if let Some((control, length)) = Control::parse_send(body, atoms) {
-            return Ok((Ok(control), body.slice(length..)));
+        if let Some((plain, rest)) = Plain::parse(body, atoms) {
+            return Ok((Ok(plain.into()), body.slice_ref(rest)));
         }
         let mut decoder = Decoder::new(body, atoms, &self.terms);
         let control = Control::parse(decoder.term()?);

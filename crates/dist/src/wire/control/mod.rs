@@ -7,6 +7,8 @@ mod quick;
 mod read;
 mod write;
 
+pub(crate) use quick::Plain;
+
 /// The operations, as OTP numbers them.
 mod op {
     pub(super) const LINK: i64 = 1;
