@@ -43,7 +43,7 @@ pub use num_bigint::BigInt;
 pub use crate::atom::{Atom, AtomError};
 pub use crate::bits::{Binary, BitBinary, BitBinaryError};
 pub use crate::decode::{DecodeError, DecodeErrorKind, Decoder, decode, decode_compressed};
-pub use crate::encode::{EncodeError, Encoder, encode};
+pub use crate::encode::{EncodeError, Encoder, ShortEncoder, encode};
 pub use crate::ids::{Pid, Port, Reference, ReferenceError};
 pub use crate::limits::Limits;
 pub use crate::map::{DuplicateKey, IntoIter, Map};

@@ -21,7 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
-use etf::{DecodeError, Pid, Term};
+use etf::{DecodeError, Pid, ShortEncoder, Term};
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use counters::Counters;
@@ -117,6 +117,25 @@ impl Link {
         payload: Option<&Term>,
     ) -> Result<Message, etf::EncodeError> {
         Message::encode(self.framing, &self.node_pid, control, payload)
+    }
+
+    /// Queues a process's message if `write` finds it short, and that can be done at once. False when it is to be sent
+    /// as every other is.
+    ///
+    /// # Errors
+    /// When the link is gone.
+    pub(crate) fn try_send_short<'t>(
+        &self,
+        write: impl FnOnce(&mut ShortEncoder<'t>) -> Option<()>,
+    ) -> Result<bool, Refused> {
+        if !self.framing.atoms {
+            return Ok(false);
+        }
+        let mut encoder = ShortEncoder::new();
+        if write(&mut encoder).is_none() {
+            return Ok(false);
+        }
+        self.outbox.try_send_short(&encoder)
     }
 
     /// As [`Link::encode`]. A large message is encoded where it holds up no task.

@@ -16,6 +16,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Buf;
+use etf::ShortEncoder;
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::task::consume_budget;
 
@@ -236,6 +237,31 @@ impl Outbox {
         Ok(())
     }
 
+    /// Queues a process's short message, if there is room at once and no lane has anything. False when it is to be sent
+    /// as every other is.
+    ///
+    /// # Errors
+    /// When the link is gone.
+    pub(crate) fn try_send_short(&self, message: &ShortEncoder<'_>) -> Result<bool, Refused> {
+        let cost = u32::try_from(message.as_bytes().len()).unwrap_or(u32::MAX);
+        let Ok(permit) = self.room.try_acquire_many(cost) else { return Ok(false) };
+        let mut state = self.lock();
+        if state.phase != Phase::Open {
+            return Err(Refused::Closed);
+        }
+        if !state.lanes.is_empty() {
+            return Ok(false);
+        }
+        let was_empty = !state.has_something();
+        state.queue_short(message, cost);
+        drop(state);
+        permit.forget();
+        if was_empty {
+            self.filled.notify_one();
+        }
+        Ok(true)
+    }
+
     /// Queues an answer of the node itself, without ever waiting.
     ///
     /// # Errors
@@ -451,6 +477,14 @@ impl State {
             Cost::Long { .. } => queued.long.push(cost),
             Cost::Nothing => {}
         }
+    }
+
+    /// The same of a short message.
+    fn queue_short(&mut self, message: &ShortEncoder<'_>, cost: u32) {
+        let queued = &mut self.queued;
+        queued.segments.short_frame(&mut self.outgoing, message);
+        queued.tally.count(Place::Whole);
+        queued.room += usize::try_from(cost).unwrap_or(usize::MAX);
     }
 
     fn queue_from_lanes(&mut self) {

@@ -1,9 +1,11 @@
 //! Bytes on their way to the socket.
 
+use std::borrow::Borrow;
 use std::collections::VecDeque;
 use std::io::IoSlice;
 
 use bytes::{Buf, Bytes};
+use etf::{Atom, ShortEncoder};
 
 use crate::wire::outgoing::{Message, Outgoing, Place};
 
@@ -36,25 +38,46 @@ impl Segments {
 
     /// Adds a frame: its length, header and body.
     pub(super) fn frame(&mut self, outgoing: &mut Outgoing, place: Place, message: &Message) {
-        let start = self.tail.len();
-        self.tail.extend_from_slice(&[0; 4]);
-        outgoing.head(place, &message.atoms, &mut self.tail);
-        let head = self.tail.len() - start;
-        self.remaining += head;
-        // No message is longer than a frame may be.
-        let length = u32::try_from(head - 4 + message.len()).unwrap_or(u32::MAX);
-        if let Some(place) = self.tail.get_mut(start..start + 4) {
-            place.copy_from_slice(&length.to_be_bytes());
-        }
+        self.head(outgoing, place, &message.atoms, message.len());
         message.body.iter().for_each(|part| self.push(part));
     }
 
-    fn push(&mut self, part: &Bytes) {
-        self.remaining += part.len();
-        if part.len() < COPY_BELOW {
-            self.tail.extend_from_slice(part);
-            return;
+    /// Adds a frame of a whole short message.
+    pub(super) fn short_frame(&mut self, outgoing: &mut Outgoing, message: &ShortEncoder<'_>) {
+        let body = message.as_bytes();
+        self.head(outgoing, Place::Whole, message.atoms(), body.len());
+        self.copy(body);
+    }
+
+    fn head(
+        &mut self,
+        outgoing: &mut Outgoing,
+        place: Place,
+        atoms: &[impl Borrow<Atom>],
+        body: usize,
+    ) {
+        let start = self.tail.len();
+        self.tail.extend_from_slice(&[0; 4]);
+        outgoing.head(place, atoms, &mut self.tail);
+        let head = self.tail.len() - start;
+        self.remaining += head;
+        // No message is longer than a frame may be.
+        let length = u32::try_from(head - 4 + body).unwrap_or(u32::MAX);
+        if let Some(place) = self.tail.get_mut(start..start + 4) {
+            place.copy_from_slice(&length.to_be_bytes());
         }
+    }
+
+    fn copy(&mut self, part: &[u8]) {
+        self.remaining += part.len();
+        self.tail.extend_from_slice(part);
+    }
+
+    fn push(&mut self, part: &Bytes) {
+        if part.len() < COPY_BELOW {
+            return self.copy(part);
+        }
+        self.remaining += part.len();
         if !self.tail.is_empty() {
             self.parts.push_back(std::mem::take(&mut self.tail).into());
         }

@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use etf::{Atom, Pid, Reference, Term};
+use etf::{Atom, Pid, Reference, ShortEncoder, Term};
+use tokio::task::consume_budget;
 
 use super::{Node, Shared};
 use crate::error::SendError;
@@ -126,6 +127,22 @@ impl Receiver {
         })
     }
 
+    /// Writes the control message and the message behind it, where both are short.
+    fn write<'t>(
+        &'t self,
+        from: &'t Pid,
+        message: &'t Term,
+        link: &Link,
+        encoder: &mut ShortEncoder<'t>,
+    ) -> Option<()> {
+        match self {
+            Self::Pid(pid) => Control::write_send(from, pid, link.flags, encoder)?,
+            Self::Name(name) => Control::write_reg_send(from, name, encoder)?,
+            Self::Alias(_) => return None,
+        }
+        encoder.term(message)
+    }
+
     /// As a monitor names it; nobody monitors an alias.
     pub(super) fn into_pid_or_name(self) -> Option<PidOrName> {
         match self {
@@ -157,6 +174,14 @@ impl Shared {
                 },
             },
         };
+        // As waiting for room does: who sends without end lets others run.
+        consume_budget().await;
+        let short = link.try_send_short(|encoder| receiver.write(from, &message, &link, encoder));
+        match short {
+            Ok(true) => return Ok(()),
+            Ok(false) => {}
+            Err(refused) => return Err(refused.into_error(link.peer.name.clone())),
+        }
         let Some(control) = receiver.control(from, &link) else { return Ok(()) };
         let message = link.encode_away(control, message).await?;
         let sent = link.outbox.send(message).await;

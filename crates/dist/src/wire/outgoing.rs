@@ -4,6 +4,9 @@
 //! has an order is given out here, when the message takes its place among those that will be written:
 //! the slots of the atom cache and the numbers of sequences.
 
+use std::borrow::Borrow;
+use std::collections::VecDeque;
+
 use etf::{Atom, EncodeError, Encoder, Pid, Rope, Term};
 
 use super::frame::PASS_THROUGH;
@@ -56,7 +59,20 @@ pub(crate) struct Outgoing {
     framing: Framing,
     /// What the peer knows.
     slots: Slots,
+    /// Headers of which the peer knows all atoms, the last first: most messages have one of a few. None is older
+    /// than the last new atom.
+    recent: VecDeque<Header>,
 }
+
+/// The entries of a header, and as they are written.
+#[derive(Debug)]
+struct Header {
+    atoms: Vec<Atom>,
+    bytes: Vec<u8>,
+}
+
+/// How many headers are remembered.
+const RECENT: usize = 4;
 
 impl Message {
     /// Encodes a message for a connection with this framing; `node` is the pid of the sending node
@@ -127,11 +143,11 @@ impl Message {
 impl Outgoing {
     /// The sending side of a connection that came up.
     pub(crate) fn new(framing: Framing) -> Self {
-        Self { framing, slots: Slots::default() }
+        Self { framing, slots: Slots::default(), recent: VecDeque::new() }
     }
 
     /// Writes what stands before a body, or a part of one.
-    pub(crate) fn head(&mut self, place: Place, atoms: &[Atom], out: &mut Vec<u8>) {
+    pub(crate) fn head(&mut self, place: Place, atoms: &[impl Borrow<Atom>], out: &mut Vec<u8>) {
         match place {
             Place::Whole if !self.framing.has_headers() => {}
             Place::Whole => {
@@ -150,21 +166,41 @@ impl Outgoing {
         }
     }
 
-    /// Writes the entries of a header: `N`, a half byte of flags for each and one for all, and the
-    /// references.
-    fn entries(&mut self, atoms: &[Atom], out: &mut Vec<u8>) {
+    /// Writes the entries of a header.
+    fn entries(&mut self, atoms: &[impl Borrow<Atom>], out: &mut Vec<u8>) {
+        if atoms.is_empty() {
+            // Not even the flags follow.
+            return out.push(0);
+        }
+        if let Some(header) = self.recent.iter().find(|header| header.is_of(atoms)) {
+            return out.extend_from_slice(&header.bytes);
+        }
+        let start = out.len();
+        if self.new_entries(atoms, out) {
+            // A slot may have another atom now.
+            self.recent.clear();
+        } else {
+            self.recent.truncate(RECENT - 1);
+            let atoms = atoms.iter().map(|atom| atom.borrow().clone()).collect();
+            let bytes = out.get(start..).unwrap_or_default().into();
+            self.recent.push_front(Header { atoms, bytes });
+        }
+    }
+
+    /// The same: `N`, a half byte of flags for each and one for all, and the references. True when one of the
+    /// atoms was not known to the peer.
+    fn new_entries(&mut self, atoms: &[impl Borrow<Atom>], out: &mut Vec<u8>) -> bool {
+        let mut any_new = false;
         let count = u8::try_from(atoms.len()).unwrap_or(u8::MAX);
         out.push(count);
-        if count == 0 {
-            // Not even the flags follow.
-            return;
-        }
         let flags_at = out.len();
         out.resize(flags_at + usize::from(count) / 2 + 1, 0);
-        let long = atoms.iter().any(|atom| atom.as_bytes().len() >= LONG);
+        let long = atoms.iter().any(|atom| atom.borrow().as_bytes().len() >= LONG);
         set_half(out, flags_at, count.into(), u8::from(long));
         for (at, atom) in atoms.iter().enumerate().take(count.into()) {
+            let atom = atom.borrow();
             let (slot, known) = self.slot(atom);
+            any_new |= !known;
             let [segment, index] = slot.to_be_bytes();
             set_half(out, flags_at, at, segment | if known { 0 } else { 8 });
             out.push(index);
@@ -179,6 +215,7 @@ impl Outgoing {
                 out.extend_from_slice(text);
             }
         }
+        any_new
     }
 
     /// The slot of an atom, and whether the peer knows that it is there. Each atom has two slots to
@@ -196,6 +233,13 @@ impl Outgoing {
             self.slots.set(slot, atom.clone());
         }
         (u16::try_from(slot).unwrap_or_default(), known)
+    }
+}
+
+impl Header {
+    fn is_of(&self, atoms: &[impl Borrow<Atom>]) -> bool {
+        let pairs = self.atoms.iter().zip(atoms);
+        self.atoms.len() == atoms.len() && pairs.into_iter().all(|(a, b)| a == b.borrow())
     }
 }
 

@@ -13,6 +13,7 @@ use self::scalar::{
     as_byte, big_integer, binary, header, length, pid, port, reference, string_length,
 };
 pub(crate) use self::scalar::{atom_bytes, finite, integer};
+pub use self::short::ShortEncoder;
 use self::sink::Counter;
 pub(crate) use self::sink::Sink;
 use crate::header::HeaderAtoms;

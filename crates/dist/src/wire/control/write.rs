@@ -1,6 +1,6 @@
 //! Writing control tuples, in the form that the peer takes.
 
-use etf::{Atom, Pid, Reference, Term};
+use etf::{Atom, Pid, Reference, ShortEncoder, Term};
 
 use super::{Control, PidOrName, altact, op};
 use crate::flags::Flags;
@@ -123,6 +123,35 @@ impl Control {
         }
     }
 
+    /// As [`Control::reg_send`], where the message is short.
+    pub(crate) fn write_reg_send<'t>(
+        from: &'t Pid,
+        to: &'t Atom,
+        encoder: &mut ShortEncoder<'t>,
+    ) -> Option<()> {
+        head(4, op::REG_SEND, encoder)?;
+        encoder.pid(from)?;
+        encoder.atom(&EMPTY_COOKIE)?;
+        encoder.atom(to)
+    }
+
+    /// As [`Control::send`], where the message is short.
+    pub(crate) fn write_send<'t>(
+        from: &'t Pid,
+        to: &'t Pid,
+        peer: Flags,
+        encoder: &mut ShortEncoder<'t>,
+    ) -> Option<()> {
+        if peer.contains(Flags::SEND_SENDER) {
+            head(3, op::SEND_SENDER, encoder)?;
+            encoder.pid(from)?;
+        } else {
+            head(3, op::SEND, encoder)?;
+            encoder.atom(&EMPTY_COOKIE)?;
+        }
+        encoder.pid(to)
+    }
+
     /// `SPAWN_REPLY` without a process: `error` says why.
     pub(crate) fn spawn_refused(request: Reference, to: Pid, error: Atom) -> Term {
         let flags = Term::Int(0);
@@ -161,7 +190,16 @@ fn int(op: i64) -> Term {
     Term::Int(op)
 }
 
+/// The start of a tuple.
+fn head(arity: u8, op: i64, encoder: &mut ShortEncoder<'_>) -> Option<()> {
+    const SMALL_TUPLE: u8 = 104;
+    const SMALL_INTEGER: u8 = 97;
+    encoder.bytes([SMALL_TUPLE, arity, SMALL_INTEGER, u8::try_from(op).ok()?])
+}
+
 /// The field that held a cookie until R6.
+static EMPTY_COOKIE: Atom = Atom::from_static("");
+
 fn empty_cookie() -> Term {
-    Term::Atom(Atom::from_static(""))
+    Term::Atom(EMPTY_COOKIE.clone())
 }
