@@ -128,7 +128,7 @@ impl Link {
         &self,
         write: impl FnOnce(&mut ShortEncoder<'t>) -> Option<()>,
     ) -> Result<bool, Refused> {
-        if !self.framing.atoms {
+        if !self.framing.atoms || !self.outbox.has_room(ShortEncoder::MOST) {
             return Ok(false);
         }
         let mut encoder = ShortEncoder::new();

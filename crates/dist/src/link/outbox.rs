@@ -237,6 +237,11 @@ impl Outbox {
         Ok(())
     }
 
+    /// Whether so many bytes have room at the moment: none have while a process waits for some.
+    pub(crate) fn has_room(&self, bytes: usize) -> bool {
+        self.room.available_permits() >= bytes
+    }
+
     /// Queues a process's short message, if there is room at once and no lane has anything. False when it is to be sent
     /// as every other is.
     ///

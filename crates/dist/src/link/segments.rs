@@ -95,7 +95,10 @@ impl Buf for Segments {
     }
 
     fn chunk(&self) -> &[u8] {
-        self.parts.front().map_or_else(|| self.rest_of_tail(), |part| part)
+        match self.parts.front() {
+            Some(part) => part,
+            None => self.rest_of_tail(),
+        }
     }
 
     fn chunks_vectored<'a>(&'a self, slices: &mut [IoSlice<'a>]) -> usize {

@@ -38,6 +38,9 @@ impl Default for ShortEncoder<'_> {
 }
 
 impl<'t> ShortEncoder<'t> {
+    /// The most bytes that are written.
+    pub const MOST: usize = SHORT;
+
     /// An encoder that has written nothing.
     #[must_use]
     pub fn new() -> Self {
