@@ -4,7 +4,7 @@
 %%   {From, Ref, take, Term}    -> {Ref, ok}     keeps it
 %%   {From, Ref, drop}          -> {Ref, ok}     forgets both
 -module(large).
--export([start/0, out/2, push/2, back/1, pings/3, drop/1, ask/2]).
+-export([start/0, out/2, push/2, back/1, pings/3, pings/4, drop/1, ask/2]).
 
 start() ->
     register(large, spawn(fun() -> loop(none) end)),
@@ -47,13 +47,16 @@ drop(Node) ->
     ok = ask(Node, [drop]).
 
 %% {99th percentile in microseconds, count} of calls while a term goes there, while one comes back, or both.
-pings(Node, What, Ways) ->
+pings(Node, What, Ways) -> pings(Node, What, Ways, Node).
+
+%% The same of calls to another node meanwhile.
+pings(Node, What, Ways, Called) ->
     ok = ask(Node, [prepare, What]),
     Parent = self(),
     Going = [spawn_link(fun() -> go(Node, What, Way), Parent ! {self(), done} end) || Way <- Ways],
-    pong = gen_server:call({pong, Node}, ping, infinity),
+    pong = gen_server:call({pong, Called}, ping, infinity),
     [Pid ! go || Pid <- Going],
-    Times = lists:sort(ping(Node, Going)),
+    Times = lists:sort(ping(Called, Going)),
     Count = length(Times),
     {lists:nth(max(1, Count * 99 div 100), Times) / 1000, Count}.
 

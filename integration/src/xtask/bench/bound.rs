@@ -1,14 +1,14 @@
-//! What anybody could reach: threads that do nothing but answer calls, or nothing but read, each on a
-//! socket of its own.
+//! What anybody could reach: threads that do nothing but answer calls, read or write, each on a socket of
+//! its own.
 
-use std::io::{ErrorKind, Read, Write};
+use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::time::SystemTime;
 
 use anyhow::{Result, ensure};
-use dist::etf::{Atom, Pid, Term, term};
+use dist::etf::{Atom, Pid, Term, encode, term};
 use dist::{Flags, NodeName};
-use integration::raw_peer::{self, frame, read};
+use integration::raw_peer::{self, Fragments, frame, read};
 use integration::{Beam, RawPeer, World, unique};
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -40,10 +40,18 @@ async fn dial(world: &World, beam: &Beam, name: &str, flags: Flags) -> Result<Tc
     RawPeer::connect_at(addr, &node, name, &world.cookie, flags).await?.into_std()
 }
 
-/// A connection from which a thread reads, and does nothing with what it reads.
+/// A connection from which a thread reads.
 pub(super) struct Reader {
     pub(super) name: String,
     socket: TcpStream,
+}
+
+/// What a [`Reader`] does with what it reads.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    Nothing,
+    /// Copies it into memory that it has not used before.
+    Keep,
 }
 
 /// How much a [`Reader`] reads.
@@ -71,15 +79,15 @@ impl Reader {
     }
 
     /// Reads on a thread, until so much has come.
-    pub(super) fn read(self, much: Much) -> JoinHandle<Result<Done>> {
-        spawn_blocking(move || self.read_here(much))
+    pub(super) fn read(self, much: Much, then: Then) -> JoinHandle<Result<Done>> {
+        spawn_blocking(move || self.read_here(much, then))
     }
 
-    fn read_here(mut self, much: Much) -> Result<Done> {
+    fn read_here(mut self, much: Much, then: Then) -> Result<Done> {
         // A tick: a node that hears nothing for a minute gives the connection up.
         self.socket.write_all(&[0; 4])?;
         let before = sample::cpu_of_thread()?;
-        let mut room = vec![0; 64 * 1024];
+        let (mut room, mut kept) = (vec![0; 64 * 1024], Vec::new());
         let (mut bytes, mut frames) = (0, 0);
         // How much of the frame that is being read is missing, and what there is of the next length.
         let (mut missing, mut length) = (0, Vec::new());
@@ -92,6 +100,9 @@ impl Reader {
             ensure!(count > 0, "the connection was closed");
             bytes += count;
             let mut rest = &room[..count];
+            if then == Then::Keep {
+                kept.extend_from_slice(rest);
+            }
             while !rest.is_empty() {
                 let taken = missing.min(rest.len());
                 (missing, rest) = (missing - taken, &rest[taken..]);
@@ -108,6 +119,83 @@ impl Reader {
         }
         let cpu = sample::cpu_of_thread()? - before;
         Ok(Done { reader: self, at: SystemTime::now(), cpu })
+    }
+}
+
+/// A connection on which a thread answers the request for a large term (see `large.erl`).
+pub(super) struct Writer {
+    pub(super) name: String,
+    socket: TcpStream,
+}
+
+/// How much of a message a fragment has.
+const FRAGMENT: usize = 64 * 1024;
+
+impl Writer {
+    /// Connects to a BEAM node, which takes messages in fragments.
+    pub(super) async fn connect(world: &World, beam: &Beam) -> Result<Self> {
+        let name = format!("{}@127.0.0.1", unique("writer"));
+        let socket = dial(world, beam, &name, Flags::OFFERED).await?;
+        socket.set_nonblocking(false)?;
+        Ok(Self { name, socket })
+    }
+
+    /// Answers one request, on a thread, with a term that is encoded already, but for the 131.
+    pub(super) fn answer(self, term: Vec<u8>) -> JoinHandle<Result<()>> {
+        spawn_blocking(move || self.answer_here(&term))
+    }
+
+    fn answer_here(mut self, term: &[u8]) -> Result<()> {
+        let [from, tag, _] = self.request()?;
+        let control = encode(&Term::Tuple(vec![Term::Int(2), Term::atom(""), from]))?.into_bytes();
+        // A pair of the tag and the term, of which the first fragment has the start.
+        let tag = encode(&tag)?.into_bytes();
+        let start = [&control[1..], &[104, 2], &tag[1..]].concat();
+        let mut number = u64::try_from(term.len().div_ceil(FRAGMENT))?;
+        for (at, part) in term.chunks(FRAGMENT).enumerate() {
+            let mut head = vec![131, if at == 0 { 69 } else { 70 }];
+            head.extend_from_slice(&1_u64.to_be_bytes());
+            head.extend_from_slice(&number.to_be_bytes());
+            if at == 0 {
+                // No atom stands in the header.
+                head.push(0);
+                head.extend_from_slice(&start);
+            }
+            let length = u32::try_from(head.len() + part.len())?.to_be_bytes();
+            self.write(&[&length, &head, part])?;
+            number -= 1;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, parts: &[&[u8]]) -> Result<()> {
+        let slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+        let mut written = self.socket.write_vectored(&slices)?;
+        for part in parts {
+            let skipped = written.min(part.len());
+            written -= skipped;
+            self.socket.write_all(&part[skipped..])?;
+        }
+        Ok(())
+    }
+
+    /// Reads up to the first message that is a tuple of three.
+    fn request(&mut self) -> Result<[Term; 3]> {
+        let mut fragments = Fragments::default();
+        loop {
+            let mut length = [0; 4];
+            self.socket.read_exact(&mut length)?;
+            let mut frame = vec![0; usize::try_from(u32::from_be_bytes(length))?];
+            self.socket.read_exact(&mut frame)?;
+            if frame.is_empty() {
+                continue;
+            }
+            let (_, payload) = fragments.take(&frame)?;
+            let fields = payload.and_then(|term| term.into_tuple().ok());
+            if let Some(Ok(request)) = fields.map(<[Term; 3]>::try_from) {
+                return Ok(request);
+            }
+        }
     }
 }
 

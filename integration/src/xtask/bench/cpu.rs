@@ -3,7 +3,7 @@
 use anyhow::Result;
 use integration::World;
 
-use super::bound::{Much, Reader};
+use super::bound::{Much, Reader, Then};
 use super::messages::{beam, beam_send, expect, receive, send, sink, took};
 use super::row::{Goal, Row};
 use super::sample::{cpu, median};
@@ -39,7 +39,7 @@ pub(super) async fn rows() -> Result<Vec<Row>> {
         received.ours.push(cpu(own)? - before);
 
         let name = reader.name.clone();
-        let reading = reader.read(Much::Frames(MESSAGES));
+        let reading = reader.read(Much::Frames(MESSAGES), Then::Nothing);
         beam_send(&one, &name, MESSAGES).await?;
         let done = reading.await??;
         only_read.push(done.cpu);

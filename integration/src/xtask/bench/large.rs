@@ -5,11 +5,11 @@
 use std::time::{Duration, UNIX_EPOCH};
 
 use anyhow::{Context, Result};
-use dist::etf::{Term, term};
+use dist::etf::{Atom, Term, encode, term};
 use dist::{Caller, Exit, GenServer, Process, Reply};
-use integration::{Beam, World, name_of};
+use integration::{Beam, World, name_of, unique};
 
-use super::bound::{Much, Reader};
+use super::bound::{self, Much, Reader, Then, Wait, Writer};
 use super::row::{Goal, Row};
 use super::sample::{self, median};
 
@@ -94,15 +94,28 @@ impl Bench {
                 ("[back]", "comes from it", Goal::None),
             ] {
                 let mut times = [vec![], vec![]];
+                let mut of_thread = Vec::new();
                 for _ in 0..ROUNDS {
                     for (end, times) in self.ends.iter().zip(&mut times) {
-                        let call =
-                            format!("element(1, large:pings('{}', {what}, {ways}))", end.name);
-                        times.push(self.driver.eval_within(PATIENCE, call).await?.parse()?);
-                        self.drop_all(end).await?;
+                        times.push(self.pings(end, what, ways, &end.name).await?);
+                    }
+                    if !matches!(goal, Goal::None) {
+                        let name = format!("{}@127.0.0.1", unique("pong"));
+                        bound::answer(world, &self.driver, &name, Wait::Asleep).await?;
+                        of_thread.push(self.pings(&self.ends[0], what, ways, &name).await?);
                     }
                 }
                 let [ours, theirs] = times.map(median);
+                if !matches!(goal, Goal::None) {
+                    rows.push(Row::new(
+                        format!(
+                            "calls to a thread that only answers while {name} {direction}, 99th percentile, µs"
+                        ),
+                        median(of_thread),
+                        Some(("BEAM", theirs)),
+                        Goal::None,
+                    ));
+                }
                 rows.push(Row::new(
                     format!("calls while {name} {direction}, 99th percentile, µs"),
                     ours,
@@ -114,18 +127,36 @@ impl Bench {
         Ok(rows)
     }
 
+    /// The 99th percentile, in µs, of calls to the node `called` during transfers.
+    async fn pings(&self, end: &End, what: &str, ways: &str, called: &str) -> Result<f64> {
+        let call = format!("element(1, large:pings('{}', {what}, {ways}, '{called}'))", end.name);
+        let time = self.driver.eval_within(PATIENCE, call).await?.parse()?;
+        self.drop_all(end).await?;
+        Ok(time)
+    }
+
     /// What a transfer takes, what anybody could reach, and the memory for it.
     async fn transfers(&self, what: &str, name: &str, way: Way, world: &World) -> Result<Vec<Row>> {
         let (mut times, mut beside) = ([vec![], vec![]], [vec![], vec![]]);
-        let mut only_read = Vec::new();
+        let mut bounds: Vec<(&str, Vec<f64>)> = match way {
+            Way::Out => vec![
+                ("to a thread that only reads", vec![]),
+                ("to a thread that reads and keeps", vec![]),
+            ],
+            Way::Back => vec![("from a thread that only writes", vec![])],
+        };
         for _ in 0..ROUNDS {
             for ((end, times), beside) in self.ends.iter().zip(&mut times).zip(&mut beside) {
                 let (time, memory) = self.transfer(end, way, what).await?;
                 times.push(time);
                 beside.push(memory);
             }
-            if way == Way::Out {
-                only_read.push(self.only_read(what, world).await?);
+            for (at, (_, times)) in bounds.iter_mut().enumerate() {
+                times.push(match (way, at) {
+                    (Way::Out, 0) => self.only_read(what, Then::Nothing, world).await?,
+                    (Way::Out, _) => self.only_read(what, Then::Keep, world).await?,
+                    (Way::Back, _) => self.only_write(what, world).await?,
+                });
             }
         }
         let direction = match way {
@@ -148,14 +179,14 @@ impl Bench {
                 Goal::Below(BESIDE),
             ),
         ];
-        if way == Way::Out {
-            rows.push(Row::new(
-                format!("{name}, to a thread that only reads, ms"),
-                median(only_read),
+        rows.extend(bounds.into_iter().map(|(bound, times)| {
+            Row::new(
+                format!("{name}, {bound}, ms"),
+                median(times),
                 Some(("BEAM", theirs)),
                 Goal::None,
-            ));
-        }
+            )
+        }));
         Ok(rows)
     }
 
@@ -184,13 +215,25 @@ impl Bench {
     }
 
     /// How long it takes, in ms, until a thread that does nothing else has read the term.
-    async fn only_read(&self, what: &str, world: &World) -> Result<f64> {
+    async fn only_read(&self, what: &str, then: Then, world: &World) -> Result<f64> {
         let reader = Reader::connect(world, &self.driver).await?;
         let push = format!("large:push('{}', {what})", reader.name);
-        let reading = reader.read(Much::Bytes(BYTES));
+        let reading = reader.read(Much::Bytes(BYTES), then);
         let start: u64 = self.driver.eval_within(PATIENCE, push).await?.parse()?;
         let start = UNIX_EPOCH + Duration::from_nanos(start);
         Ok(reading.await??.at.duration_since(start)?.as_secs_f64() * 1e3)
+    }
+
+    /// How long it takes, in ms, until the term has arrived from a thread that has it encoded.
+    async fn only_write(&self, what: &str, world: &World) -> Result<f64> {
+        let term = encode(&make(&Term::Atom(Atom::new(what)?)))?.into_bytes().split_off(1);
+        let writer = Writer::connect(world, &self.driver).await?;
+        let back = format!("large:back('{}')", writer.name);
+        let writing = writer.answer(term.to_vec());
+        let time = self.driver.eval_within(PATIENCE, back).await?.parse()?;
+        writing.await??;
+        self.driver.eval("[garbage_collect(P) || P <- processes()], ok").await?;
+        Ok(time)
     }
 
     async fn drop_all(&self, end: &End) -> Result<()> {
@@ -209,7 +252,7 @@ async fn serve(mut process: Process) -> Result<()> {
         let mut next = || fields.next().context("a field is missing");
         let (from, tag, request) = (next()?, next()?, next()?);
         let from = from.as_pid().context("no pid")?.clone();
-        let answer = match request.as_atom().map(dist::etf::Atom::as_str) {
+        let answer = match request.as_atom().map(Atom::as_str) {
             Some("prepare") => {
                 held = Some(make(&next()?));
                 term!(ok)

@@ -8,7 +8,7 @@ use dist::{Node, Process};
 use futures::future::{try_join, try_join_all};
 use integration::{Beam, World, name_of};
 
-use super::bound::{Much, Reader};
+use super::bound::{Much, Reader, Then};
 use super::erl_dist;
 use super::row::{Goal, Row};
 use super::sample::median;
@@ -91,8 +91,10 @@ async fn from_beam() -> Result<Vec<Row>> {
 
         let start = Instant::now();
         let names: Vec<_> = readers.iter().map(|reader| reader.name.clone()).collect();
-        let reading: Vec<_> =
-            readers.drain(..).map(|reader| reader.read(Much::Frames(share))).collect();
+        let reading: Vec<_> = readers
+            .drain(..)
+            .map(|reader| reader.read(Much::Frames(share), Then::Nothing))
+            .collect();
         let sent = senders.iter().zip(&names).map(|(sender, name)| beam_send(sender, name, share));
         let read = try_join_all(reading.into_iter().map(async |done| done.await?));
         let (read, _) = try_join(read, try_join_all(sent)).await?;
