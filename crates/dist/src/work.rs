@@ -1,9 +1,12 @@
 //! Work that takes long is done where it holds up no task: a runtime's workers are few, and every
 //! link and process shares them.
 
+use std::future::pending;
 use std::panic::resume_unwind;
 
 use etf::{DecodeError, RawTerm, Term};
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, spawn_blocking};
 
 /// An encoded term of more bytes is decoded away from the runtime's workers.
 const LARGE: usize = 1 << 20;
@@ -16,12 +19,38 @@ const LOOKED_AT: usize = 256;
 
 /// Runs it on a thread for what blocks.
 pub(crate) async fn away<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
-    match tokio::task::spawn_blocking(work).await {
+    finished(spawn_blocking(work)).await
+}
+
+/// The same with something large, which is given back on that thread too, once the result is on its
+/// way.
+pub(crate) async fn away_with<H: Send + 'static, T: Send + 'static>(
+    held: H,
+    work: impl FnOnce(&H) -> T + Send + 'static,
+) -> T {
+    let (give, given) = oneshot::channel();
+    let work = spawn_blocking(move || {
+        // Perhaps nobody waits for it any more.
+        let _ = give.send(work(&held));
+        drop(held);
+    });
+    match given.await {
+        Ok(done) => done,
+        Err(_) => {
+            finished(work).await;
+            pending().await
+        }
+    }
+}
+
+/// What it results in. Its panic is the caller's.
+async fn finished<T>(work: JoinHandle<T>) -> T {
+    match work.await {
         Ok(done) => done,
         Err(error) => match error.try_into_panic() {
             Ok(panic) => resume_unwind(panic),
             // The runtime ends, and this task with it.
-            Err(_) => std::future::pending().await,
+            Err(_) => pending().await,
         },
     }
 }
@@ -32,7 +61,7 @@ pub(crate) async fn decode(raw: RawTerm, limits: &etf::Limits) -> Result<Term, D
         return raw.decode(limits);
     }
     let limits = limits.clone();
-    away(move || raw.decode(&limits)).await
+    away_with(raw, move |raw| raw.decode(&limits)).await
 }
 
 /// Whether decoding it takes long.

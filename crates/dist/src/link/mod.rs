@@ -151,7 +151,8 @@ impl Link {
             return self.encode(&control, Some(&payload));
         }
         let link = self.clone();
-        work::away(move || link.encode(&control, Some(&payload))).await
+        let encode = move |payload: &Term| link.encode(&control, Some(payload));
+        work::away_with(payload, encode).await
     }
 
     /// As [`Link::encode_away`], for whoever still needs the payload.
