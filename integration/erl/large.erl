@@ -4,7 +4,7 @@
 %%   {From, Ref, take, Term}    -> {Ref, ok}     keeps it
 %%   {From, Ref, drop}          -> {Ref, ok}     forgets both
 -module(large).
--export([start/0, out/2, push/2, back/1, pings/3, pings/4, drop/1, ask/2]).
+-export([start/0, out/2, push/2, back/1, pings/4, drop/1, ask/2]).
 
 start() ->
     register(large, spawn(fun() -> loop(none) end)),
@@ -46,10 +46,7 @@ back(Node) ->
 drop(Node) ->
     ok = ask(Node, [drop]).
 
-%% {99th percentile in microseconds, count} of calls while a term goes there, while one comes back, or both.
-pings(Node, What, Ways) -> pings(Node, What, Ways, Node).
-
-%% The same of calls to another node meanwhile.
+%% {99th percentile in microseconds, count} of calls to a node while a term goes to Node, while one comes back, or both.
 pings(Node, What, Ways, Called) ->
     ok = ask(Node, [prepare, What]),
     Parent = self(),

@@ -3,7 +3,7 @@
 
 use std::io::{ErrorKind, IoSlice, Read, Write};
 use std::net::TcpStream;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use anyhow::{Result, ensure};
 use dist::etf::{Atom, Pid, Term, encode, term};
@@ -14,19 +14,22 @@ use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::sample;
 
-/// Whether the thread sleeps until something comes, or looks without end.
+/// Whether the thread sleeps until something comes, or first leaves the socket alone for a moment.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Wait {
     Asleep,
-    Looking,
+    Pausing,
 }
+
+/// What a pause takes at least; with the slack of the kernel it is about twice as long.
+const PAUSE: Duration = Duration::from_micros(50);
 
 /// Lets a thread answer the calls of `beam` to the node `name`, until the connection ends.
 pub(super) async fn answer(world: &World, beam: &Beam, name: &str, wait: Wait) -> Result<()> {
     let socket = dial(world, beam, name, raw_peer::PLAIN).await?;
-    socket.set_nonblocking(wait == Wait::Looking)?;
+    socket.set_nonblocking(false)?;
     let me = Pid { node: Atom::new(name)?, id: 1, serial: 0, creation: 7 };
-    std::thread::spawn(move || serve(socket, &me));
+    std::thread::spawn(move || serve(socket, &me, wait));
     Ok(())
 }
 
@@ -199,16 +202,14 @@ impl Writer {
     }
 }
 
-fn serve(mut socket: TcpStream, me: &Pid) -> Result<()> {
+fn serve(mut socket: TcpStream, me: &Pid, wait: Wait) -> Result<()> {
     let mut unread = Vec::new();
     let mut room = vec![0; 64 * 1024];
     loop {
-        let count = match socket.read(&mut room) {
-            Ok(0) => return Ok(()),
-            Ok(count) => count,
-            Err(error) if error.kind() == ErrorKind::WouldBlock => continue,
-            Err(error) => return Err(error.into()),
-        };
+        let count = socket.read(&mut room)?;
+        if count == 0 {
+            return Ok(());
+        }
         unread.extend_from_slice(&room[..count]);
         let (mut used, mut answers) = (0, Vec::new());
         while let Some((length, rest)) = unread[used..].split_first_chunk::<4>() {
@@ -226,6 +227,9 @@ fn serve(mut socket: TcpStream, me: &Pid) -> Result<()> {
         }
         unread.drain(..used);
         socket.write_all(&answers)?;
+        if wait == Wait::Pausing {
+            std::thread::sleep(PAUSE);
+        }
     }
 }
 

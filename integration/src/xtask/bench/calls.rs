@@ -64,7 +64,7 @@ pub(super) async fn rows() -> Result<Vec<Row>> {
         }
         pair(&mut rows, "GenServer.call from a BEAM node", callers, ours, theirs);
     }
-    for (how, wait) in [("asleep", Wait::Asleep), ("looking", Wait::Looking)] {
+    for (how, wait) in [("asleep", Wait::Asleep), ("pausing", Wait::Pausing)] {
         rows.extend(bounds(&world, &driver, &beam, how, wait).await?);
     }
     let name = name_of(&beam)?;
@@ -110,7 +110,6 @@ async fn bounds(
             Goal::None,
         ));
     }
-    // The thread that looks would go on for ever.
     driver.eval(format!("erlang:disconnect_node('{name}')")).await?;
     Ok(rows)
 }
