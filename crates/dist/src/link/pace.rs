@@ -48,10 +48,12 @@ mod linux {
 
     sockopt_impl!(ReceiveLowWater, Both, libc::SOL_SOCKET, libc::SO_RCVLOWAT, usize);
 
-    /// What a busy link has: a timer, for those of the runtime count milliseconds.
+    /// What a busy link has: a timer, a descriptor of its own, for those of the runtime count milliseconds.
     #[derive(Debug, Default)]
     pub(in super::super) struct Pace {
         timer: Option<AsyncFd<Timer>>,
+        /// It cannot be done here, and is not tried again.
+        given_up: bool,
     }
 
     #[derive(Debug)]
@@ -64,21 +66,27 @@ mod linux {
     }
 
     impl Pace {
-        /// Waits for `time`, in which the kernel wakes nobody for what arrives.
-        ///
-        /// # Errors
-        /// When there is no timer to be had; then nothing was waited for.
-        pub(in super::super) async fn pause(
-            &mut self,
-            socket: &TcpStream,
-            time: Duration,
-        ) -> io::Result<()> {
+        /// Waits for `time`, in which the kernel wakes nobody for what arrives. False where that cannot be
+        /// done; then nothing was waited for.
+        pub(in super::super) async fn pause(&mut self, socket: &TcpStream, time: Duration) -> bool {
+            if self.given_up {
+                return false;
+            }
+            let paused = self.try_pause(socket, time).await;
+            if let Err(error) = &paused {
+                tracing::debug!(%error, "the socket of a busy link cannot be left alone");
+                self.given_up = true;
+            }
+            paused.is_ok()
+        }
+
+        async fn try_pause(&mut self, socket: &TcpStream, time: Duration) -> io::Result<()> {
             let timer = match &mut self.timer {
                 Some(timer) => timer,
                 none => {
-                    let timer = none.insert(Timer::new()?);
+                    let timer = Timer::new()?;
                     setsockopt(socket, ReceiveLowWater, &UNHEARD)?;
-                    timer
+                    none.insert(timer)
                 }
             };
             let end = Expiration::OneShot(TimeSpec::from_duration(time));
@@ -87,15 +95,17 @@ mod linux {
             Ok(())
         }
 
-        /// Lets the kernel wake whoever waits, also for what has arrived meanwhile.
+        /// Lets the kernel wake whoever waits. True if it did not so far: kernels before 4.18 do not for what has
+        /// arrived meanwhile.
         ///
         /// # Errors
         /// When the socket cannot be set.
-        pub(in super::super) fn end(&mut self, socket: &TcpStream) -> io::Result<()> {
-            if self.timer.take().is_some() {
+        pub(in super::super) fn end(&mut self, socket: &TcpStream) -> io::Result<bool> {
+            let paused = self.timer.take().is_some();
+            if paused {
                 setsockopt(socket, ReceiveLowWater, &1)?;
             }
-            Ok(())
+            Ok(paused)
         }
     }
 
@@ -125,17 +135,13 @@ mod other {
 
     impl Pace {
         #[expect(clippy::unused_async, clippy::unused_self, reason = "as on Linux")]
-        pub(in super::super) async fn pause(
-            &mut self,
-            _: &TcpStream,
-            _: Duration,
-        ) -> io::Result<()> {
-            Ok(())
+        pub(in super::super) async fn pause(&mut self, _: &TcpStream, _: Duration) -> bool {
+            false
         }
 
         #[expect(clippy::unused_self, reason = "as on Linux")]
-        pub(in super::super) fn end(&mut self, _: &TcpStream) -> io::Result<()> {
-            Ok(())
+        pub(in super::super) fn end(&mut self, _: &TcpStream) -> io::Result<bool> {
+            Ok(false)
         }
     }
 }

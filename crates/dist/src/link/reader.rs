@@ -178,7 +178,9 @@ impl ReadHalf {
         {
             return read;
         }
-        self.listen()?;
+        if let Some(read) = self.listen(buffer) {
+            return read;
+        }
         if !buffer.is_empty() {
             return self.read_into(buffer.room()).await;
         }

@@ -90,8 +90,7 @@ impl ReadHalf {
         match self {
             Self::Plain(half, pace) => {
                 let socket = half.as_ref();
-                if let Err(error) = pace.pause(socket, time).await {
-                    tracing::debug!(%error, "cannot leave the socket alone");
+                if !pace.pause(socket, time).await {
                     return None;
                 }
                 take(socket, buffer).transpose()
@@ -101,12 +100,17 @@ impl ReadHalf {
         }
     }
 
-    /// Lets the runtime be told again of what comes, see [`ReadHalf::after`].
-    pub(super) fn listen(&mut self) -> io::Result<()> {
+    /// Lets the runtime be told again of what comes, and takes what has come until then, see
+    /// [`ReadHalf::after`].
+    pub(super) fn listen(&mut self, buffer: &mut FrameBuffer) -> Option<io::Result<usize>> {
         match self {
-            Self::Plain(half, pace) => pace.end(half.as_ref()),
+            Self::Plain(half, pace) => match pace.end(half.as_ref()) {
+                Ok(false) => None,
+                Ok(true) => take(half.as_ref(), buffer).transpose(),
+                Err(error) => Some(Err(error)),
+            },
             #[cfg(feature = "tls")]
-            Self::Tls(_) => Ok(()),
+            Self::Tls(_) => None,
         }
     }
 
@@ -133,9 +137,9 @@ fn take(socket: &TcpStream, buffer: &mut FrameBuffer) -> io::Result<Option<usize
                     return Ok(Some(taken));
                 }
             }
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                return Ok((taken > 0).then_some(taken));
-            }
+            // Should it be worse than that there is no more, the next read says so.
+            Err(_) if taken > 0 => return Ok(Some(taken)),
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(error) => return Err(error),
         }
     }
