@@ -32,7 +32,7 @@ pub struct LinkCounters {
     pub frames_written: u64,
     /// Messages read: control messages of every kind, those in fragments when they are complete.
     pub messages_read: u64,
-    /// Messages of which writing has begun, control messages of every kind.
+    /// Messages of which the first frame or the only one was written, control messages of every kind.
     pub messages_written: u64,
     /// Frames read that were fragments of a message over 64 KiB.
     pub fragments_read: u64,

@@ -33,6 +33,10 @@ const SHARES: usize = 16;
 /// How many lanes have a turn before what was queued meanwhile is looked at.
 const TURNS: usize = 16;
 
+/// What most headers take at most, and what is not counted of any. A peer may have asked about new atoms, which are
+/// longer than the answers that they are the headers of.
+const SHORT_HEAD: usize = 64;
+
 /// How much room for bytes is kept between batches, by the queue and by the writer.
 const KEEP: usize = 32 * 1024;
 
@@ -474,11 +478,17 @@ impl State {
     /// Adds a frame to what is queued.
     fn queue(&mut self, place: Place, message: &Message, cost: Cost) {
         let queued = &mut self.queued;
+        let before = queued.segments.remaining();
         queued.segments.frame(&mut self.outgoing, place, message);
         queued.tally.count(place);
         match cost {
             Cost::Room(cost) => queued.room += usize::try_from(cost).unwrap_or(usize::MAX),
-            Cost::Reserve(size) => queued.reserve += size,
+            Cost::Reserve(size) => {
+                let frame = queued.segments.remaining() - before;
+                let head = frame.saturating_sub(message.len() + SHORT_HEAD);
+                queued.reserve += size + head;
+                self.reserved += head;
+            }
             Cost::Long { .. } => queued.long.push(cost),
             Cost::Nothing => {}
         }

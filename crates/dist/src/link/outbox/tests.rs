@@ -138,6 +138,24 @@ async fn answers_do_not_wait_for_messages_but_have_a_bound_of_their_own() {
 }
 
 #[tokio::test]
+async fn a_header_of_long_atoms_counts_as_much_as_it_takes() {
+    let framing = Framing { atoms: true, fragments: true };
+    let outbox = Outbox::new(framing, 100, 16 * 1024, 1 << 20, Share::new(1 << 20));
+    let answer = |number: u32| {
+        let mut answer = sized(8);
+        answer.atoms = vec![etf::Atom::new(format!("{number:0250}")).unwrap()];
+        outbox.answer(answer)
+    };
+    let taken = (0..1000).take_while(|&number| answer(number).is_ok()).count();
+    // 8 of the body and 250 of the atom, of which 64 are not counted, and a few for the header.
+    assert!((75..85).contains(&taken), "{taken}");
+    // The peer knows them now.
+    outbox.written(outbox.next().await.unwrap());
+    let taken = (0..1000).take_while(|_| answer(0).is_ok()).count();
+    assert_eq!(taken, 1000);
+}
+
+#[tokio::test]
 async fn an_answer_longer_than_the_bound_passes_but_not_any_number_of_them() {
     let outbox = queue_of(10, 160);
     for _ in 0..SHARES {
