@@ -1,7 +1,7 @@
 //! What anybody could reach: threads that do nothing but answer calls, read or write, each on a socket of
 //! its own.
 
-use std::io::{ErrorKind, IoSlice, Read, Write};
+use std::io::{IoSlice, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, SystemTime};
 
