@@ -7,13 +7,13 @@ use std::hash::{Hash, Hasher};
 use etf::Atom;
 use foldhash::fast::RandomState;
 
-/// A table that is looked into for every message. Its hash is quick, and nothing to defend a large table with against
-/// chosen keys: who chooses these keys is this program, or a peer that has shown that it knows the cookie, besides the few whose
-/// handshake is under way.
+/// A table that is looked into for every message. Its hash is quick, and nothing to defend a large
+/// table with against chosen keys: who chooses these is this program, or a peer that has shown that
+/// it knows the cookie, besides the few whose handshake is under way.
 pub(crate) type QuickMap<K, V> = HashMap<K, V, RandomState>;
 
-/// An atom as a key, looked up by its bytes: an atom's own hash is that of a text, for which the bytes would be
-/// checked each time.
+/// An atom as a key, looked up by its bytes: an atom's own hash is that of a text, for which the bytes
+/// would be checked each time.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Key(pub(crate) Atom);
 

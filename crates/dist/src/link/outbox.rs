@@ -33,8 +33,8 @@ const SHARES: usize = 16;
 /// How many lanes have a turn before what was queued meanwhile is looked at.
 const TURNS: usize = 16;
 
-/// What most headers take at most, and what is not counted of any. A peer may have asked about new atoms, which are
-/// longer than the answers that they are the headers of.
+/// What most headers take at most, in bytes, and what is not counted of any. A peer may have asked about
+/// new atoms, which are longer than the answers that they are the headers of.
 const SHORT_HEAD: usize = 64;
 
 /// How much room for bytes is kept between batches, by the queue and by the writer.
@@ -246,8 +246,8 @@ impl Outbox {
         self.room.available_permits() >= bytes
     }
 
-    /// Queues a process's short message, if there is room at once and no lane has anything. False when it is to be sent
-    /// as every other is.
+    /// Queues a process's short message, if there is room at once and no lane has anything. False when
+    /// it is to be sent as every other is.
     ///
     /// # Errors
     /// When the link is gone.
