@@ -84,3 +84,25 @@ fn a_page_of_no_command_is_wrong_usage() {
     let message = String::from_utf8_lossy(&output.stderr);
     assert!(message.starts_with("error: there is no command \"pubsub dance\""), "{message}");
 }
+
+/// The commands that a help text lists, each with what is said of it there.
+fn listed(help: &str) -> Vec<(String, String)> {
+    let list = help.split("\nCommands:\n").nth(1).unwrap_or_default().split("\n\n").next().unwrap();
+    let entries = list.lines().filter_map(|line| line.trim().split_once("  "));
+    entries.map(|(name, said)| (name.to_owned(), said.trim().to_owned())).collect()
+}
+
+#[test]
+fn a_command_says_of_itself_what_the_list_says_of_it() {
+    let all = listed(&beamjoin(&["--help"]));
+    assert!(all.len() > 10, "{all:?}");
+    let of_pubsub = listed(&beamjoin(&["pubsub", "--help"]));
+    assert!(of_pubsub.iter().any(|(name, _)| name == "tail"), "{of_pubsub:?}");
+    let at_first = all.iter().map(|entry| (vec![], entry));
+    let below = of_pubsub.iter().map(|entry| (vec!["pubsub"], entry));
+    for (mut words, (name, said)) in at_first.chain(below).filter(|(_, (name, _))| name != "help") {
+        words.push(name);
+        let help = beamjoin(&[&words[..], &["--help"]].concat());
+        assert!(help.starts_with(said), "{words:?} should say {said:?}: {help}");
+    }
+}

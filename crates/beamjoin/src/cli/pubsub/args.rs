@@ -53,7 +53,7 @@ pub(crate) struct PublishArgs {
     pub(crate) timeout: Time,
 }
 
-/// Where the PubSub is.
+// Where the PubSub is. As documentation it would take the place of a command's own.
 #[derive(Args)]
 pub(crate) struct MemberArgs {
     /// The PubSub, as it is named in Elixir: MyApp.PubSub

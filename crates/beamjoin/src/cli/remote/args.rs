@@ -115,7 +115,7 @@ impl NodeArgs {
     }
 }
 
-/// In which language terms are given.
+// In which language terms are given. As documentation it would take the place of a command's own.
 #[derive(Args)]
 #[command(group = ArgGroup::new("language").args(["erl", "json"]))]
 pub(crate) struct InputArgs {
