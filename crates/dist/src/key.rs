@@ -9,7 +9,7 @@ use foldhash::fast::RandomState;
 
 /// A table that is looked into for every message. Its hash is quick, and nothing to defend a large
 /// table with against chosen keys: who chooses these is this program, or a peer that has shown that
-/// it knows the cookie, besides the few whose handshake is under way.
+/// it knows the cookie, besides the few whose handshake is under way or which are being dialled.
 pub(crate) type QuickMap<K, V> = HashMap<K, V, RandomState>;
 
 /// An atom as a key, looked up by its bytes: an atom's own hash is that of a text, for which the bytes

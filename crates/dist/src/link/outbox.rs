@@ -11,12 +11,13 @@
 //! Long messages have lanes of their own beside the queue, see [`super::lanes`], and do not take its
 //! room: they wait for budgets of the link and of the node.
 
+use std::borrow::Borrow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Buf;
-use etf::ShortEncoder;
+use etf::{Atom, ShortEncoder};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio::task::consume_budget;
 
@@ -37,6 +38,10 @@ const TURNS: usize = 16;
 /// new atoms, which are longer than the answers that they are the headers of.
 const SHORT_HEAD: usize = 64;
 
+/// Atoms of more bytes than this count as their texts: in a header they take that much if the peer does not
+/// know them, and a message of 500 bytes can have 255 of 1,020 bytes.
+const SHORT_ATOM: usize = 32;
+
 /// How much room for bytes is kept between batches, by the queue and by the writer.
 const KEEP: usize = 32 * 1024;
 
@@ -44,7 +49,7 @@ const KEEP: usize = 32 * 1024;
 #[derive(Debug)]
 pub(crate) struct Outbox {
     state: Mutex<State>,
-    /// Room for processes' messages, in bytes.
+    /// Room for processes' messages, in bytes. Short headers are not counted.
     room: Semaphore,
     /// The whole of that room.
     bound: u32,
@@ -252,7 +257,7 @@ impl Outbox {
     /// # Errors
     /// When the link is gone.
     pub(crate) fn try_send_short(&self, message: &ShortEncoder<'_>) -> Result<bool, Refused> {
-        let cost = u32::try_from(message.as_bytes().len()).unwrap_or(u32::MAX);
+        let cost = self.capped(message.as_bytes().len() + in_header(message.atoms()));
         let Ok(permit) = self.room.try_acquire_many(cost) else { return Ok(false) };
         let mut state = self.lock();
         if state.phase != Phase::Open {
@@ -386,7 +391,11 @@ impl Outbox {
 
     /// A message larger than the whole room must not wait for ever: it counts as the room.
     fn cost(&self, message: &Message) -> u32 {
-        u32::try_from(message.len()).map_or(self.bound, |size| size.min(self.bound))
+        self.capped(message.len() + in_header(&message.atoms))
+    }
+
+    fn capped(&self, size: usize) -> u32 {
+        u32::try_from(size).map_or(self.bound, |size| size.min(self.bound))
     }
 
     /// Whether a message has to find its place in the budgets for lanes: because it is long, or has to
@@ -455,6 +464,12 @@ impl Outbox {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// What the long ones of these atoms may take in a header.
+fn in_header(atoms: &[impl Borrow<Atom>]) -> usize {
+    let lengths = atoms.iter().map(|atom| atom.borrow().as_bytes().len());
+    lengths.filter(|length| *length > SHORT_ATOM).sum()
 }
 
 impl State {

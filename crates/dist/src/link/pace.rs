@@ -145,3 +145,56 @@ mod other {
         }
     }
 }
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use std::io::Write;
+    use std::time::Instant;
+
+    use tokio::net::TcpStream;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const MOMENT: Duration = Duration::from_millis(50);
+    const LONG: Duration = Duration::from_secs(30);
+
+    /// A socket, and the other end of it.
+    fn pair() -> (TcpStream, std::net::TcpStream) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        ours.set_nonblocking(true).unwrap();
+        (TcpStream::from_std(ours).unwrap(), listener.accept().unwrap().0)
+    }
+
+    #[test]
+    fn what_a_single_caller_sends_makes_no_pause_and_none_is_long() {
+        let micros = |frames| pause(frames).as_micros();
+        assert_eq!([0, 1, 3, 4, 5, 8, 9, u64::MAX].map(micros), [0, 0, 0, 10, 20, 50, 50, 50]);
+    }
+
+    #[tokio::test]
+    async fn a_pause_takes_its_time_and_nobody_is_woken_before_it_is_ended() {
+        let (socket, mut peer) = pair();
+        let mut pace = Pace::default();
+        assert!(!pace.end(&socket).unwrap());
+        for _ in 0..3 {
+            let start = Instant::now();
+            assert!(pace.pause(&socket, MOMENT).await);
+            assert!(start.elapsed() >= MOMENT);
+        }
+        peer.write_all(&[1; 100]).unwrap();
+        timeout(MOMENT, socket.readable()).await.unwrap_err();
+        assert!(pace.end(&socket).unwrap());
+        timeout(LONG, socket.readable()).await.unwrap().unwrap();
+        assert!(!pace.end(&socket).unwrap());
+    }
+
+    #[tokio::test]
+    async fn the_end_of_the_stream_is_told_during_pauses_too() {
+        let (socket, peer) = pair();
+        assert!(Pace::default().pause(&socket, MOMENT).await);
+        drop(peer);
+        timeout(LONG, socket.readable()).await.unwrap().unwrap();
+    }
+}

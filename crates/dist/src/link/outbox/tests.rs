@@ -138,6 +138,30 @@ async fn answers_do_not_wait_for_messages_but_have_a_bound_of_their_own() {
 }
 
 #[tokio::test]
+async fn messages_of_long_atoms_take_the_room_of_their_headers() {
+    let framing = Framing { atoms: true, fragments: true };
+    let outbox = Outbox::new(framing, 10_000, 100, 1 << 20, Share::new(1 << 20));
+    let atom = |number: u32| etf::Atom::new(format!("{number:0250}")).unwrap();
+    let mut taken = 0;
+    for number in (0..1000).step_by(2) {
+        let mut message = sized(8);
+        message.atoms = vec![atom(number)];
+        let atom = atom(number + 1);
+        let mut short = ShortEncoder::new();
+        short.atom(&atom).unwrap();
+        if outbox.try_send(message).is_err() || !outbox.try_send_short(&short).unwrap() {
+            break;
+        }
+        taken += 2;
+    }
+    // 250 of the atom and 8 or 2 of the body.
+    assert_eq!(taken, 38);
+    // All of it is given back.
+    outbox.written(outbox.next().await.unwrap());
+    assert_eq!(outbox.queued_bytes(), 0);
+}
+
+#[tokio::test]
 async fn a_header_of_long_atoms_counts_as_much_as_it_takes() {
     let framing = Framing { atoms: true, fragments: true };
     let outbox = Outbox::new(framing, 100, 16 * 1024, 1 << 20, Share::new(1 << 20));
