@@ -27,12 +27,12 @@ const PAUSE: Duration = Duration::from_micros(50);
 /// Lets a thread answer the calls of `beam` to the node `name`, until the connection ends.
 pub(super) async fn answer(world: &World, beam: &Beam, name: &str, wait: Wait) -> Result<()> {
     let socket = dial(world, beam, name, raw_peer::PLAIN).await?;
-    socket.set_nonblocking(false)?;
     let me = Pid { node: Atom::new(name)?, id: 1, serial: 0, creation: 7 };
     std::thread::spawn(move || serve(socket, &me, wait));
     Ok(())
 }
 
+/// A connection as `name`, whose reads and writes block.
 async fn dial(world: &World, beam: &Beam, name: &str, flags: Flags) -> Result<TcpStream> {
     let node: NodeName = beam.name().parse()?;
     let port: u16 = beam
@@ -40,7 +40,10 @@ async fn dial(world: &World, beam: &Beam, name: &str, flags: Flags) -> Result<Tc
         .await?
         .parse()?;
     let addr = ([127, 0, 0, 1], port).into();
-    RawPeer::connect_at(addr, &node, name, &world.cookie, flags).await?.into_std()
+    let peer = RawPeer::connect_at(addr, &node, name, &world.cookie, flags).await?;
+    let socket = peer.into_std()?;
+    socket.set_nonblocking(false)?;
+    Ok(socket)
 }
 
 /// A connection from which a thread reads.
@@ -76,9 +79,7 @@ impl Reader {
     /// Connects to a BEAM node, which sends it frames as it sends them to ours.
     pub(super) async fn connect(world: &World, beam: &Beam) -> Result<Self> {
         let name = format!("{}@127.0.0.1", unique("reader"));
-        let socket = dial(world, beam, &name, Flags::OFFERED).await?;
-        socket.set_nonblocking(false)?;
-        Ok(Self { name, socket })
+        Ok(Self { socket: dial(world, beam, &name, Flags::OFFERED).await?, name })
     }
 
     /// Reads on a thread, until so much has come.
@@ -138,9 +139,7 @@ impl Writer {
     /// Connects to a BEAM node, which takes messages in fragments.
     pub(super) async fn connect(world: &World, beam: &Beam) -> Result<Self> {
         let name = format!("{}@127.0.0.1", unique("writer"));
-        let socket = dial(world, beam, &name, Flags::OFFERED).await?;
-        socket.set_nonblocking(false)?;
-        Ok(Self { name, socket })
+        Ok(Self { socket: dial(world, beam, &name, Flags::OFFERED).await?, name })
     }
 
     /// Answers one request, on a thread, with a term that is encoded already, but for the 131.

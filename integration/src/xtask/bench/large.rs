@@ -138,25 +138,19 @@ impl Bench {
     /// What a transfer takes, what anybody could reach, and the memory for it.
     async fn transfers(&self, what: &str, name: &str, way: Way, world: &World) -> Result<Vec<Row>> {
         let (mut times, mut beside) = ([vec![], vec![]], [vec![], vec![]]);
-        let mut bounds: Vec<(&str, Vec<f64>)> = match way {
-            Way::Out => vec![
-                ("to a thread that only reads", vec![]),
-                ("to a thread that reads and keeps", vec![]),
-            ],
-            Way::Back => vec![("from a thread that only writes", vec![])],
-        };
+        let (mut only_read, mut kept, mut only_written) = (vec![], vec![], vec![]);
         for _ in 0..ROUNDS {
             for ((end, times), beside) in self.ends.iter().zip(&mut times).zip(&mut beside) {
                 let (time, memory) = self.transfer(end, way, what).await?;
                 times.push(time);
                 beside.push(memory);
             }
-            for (at, (_, times)) in bounds.iter_mut().enumerate() {
-                times.push(match (way, at) {
-                    (Way::Out, 0) => self.only_read(what, Then::Nothing, world).await?,
-                    (Way::Out, _) => self.only_read(what, Then::Keep, world).await?,
-                    (Way::Back, _) => self.only_write(what, world).await?,
-                });
+            match way {
+                Way::Out => {
+                    only_read.push(self.only_read(what, Then::Nothing, world).await?);
+                    kept.push(self.only_read(what, Then::Keep, world).await?);
+                }
+                Way::Back => only_written.push(self.only_write(what, world).await?),
             }
         }
         let direction = match way {
@@ -179,14 +173,21 @@ impl Bench {
                 Goal::Below(BESIDE),
             ),
         ];
-        rows.extend(bounds.into_iter().map(|(bound, times)| {
-            Row::new(
-                format!("{name}, {bound}, ms"),
-                median(times),
-                Some(("BEAM", theirs)),
-                Goal::None,
-            )
-        }));
+        for (bound, times) in [
+            ("to a thread that only reads", only_read),
+            ("to a thread that reads and keeps", kept),
+            ("from a thread that only writes", only_written),
+        ] {
+            if !times.is_empty() {
+                let theirs = Some(("BEAM", theirs));
+                rows.push(Row::new(
+                    format!("{name}, {bound}, ms"),
+                    median(times),
+                    theirs,
+                    Goal::None,
+                ));
+            }
+        }
         Ok(rows)
     }
 
