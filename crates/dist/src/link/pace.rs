@@ -15,17 +15,20 @@ pub(super) use other::Pace;
 /// for each call (`monitor`, the message, and `demonitor` of the call before).
 const FEW: u64 = 3;
 
-/// How long the socket is left alone for each frame more, and at most.
+/// How long the socket is left alone for each frame more, and at most: where what comes is answered, and where the
+/// peer only talks, so that nobody is known to wait.
 const EACH: Duration = Duration::from_micros(10);
 const LONGEST: Duration = Duration::from_micros(50);
+const LONGEST_UNANSWERED: Duration = Duration::from_micros(200);
 
 /// How long to leave a socket alone from which one read brought so many frames.
-pub(super) fn pause(frames: u64) -> Duration {
+pub(super) fn pause(frames: u64, is_answered: bool) -> Duration {
     if cfg!(not(target_os = "linux")) {
         return Duration::ZERO;
     }
     let more = u32::try_from(frames.saturating_sub(FEW)).unwrap_or(u32::MAX);
-    EACH.saturating_mul(more).min(LONGEST)
+    let longest = if is_answered { LONGEST } else { LONGEST_UNANSWERED };
+    EACH.saturating_mul(more).min(longest)
 }
 
 #[cfg(target_os = "linux")]
@@ -170,8 +173,11 @@ mod tests {
 
     #[test]
     fn what_a_single_caller_sends_makes_no_pause_and_none_is_long() {
-        let micros = |frames| pause(frames).as_micros();
-        assert_eq!([0, 1, 3, 4, 5, 8, 9, u64::MAX].map(micros), [0, 0, 0, 10, 20, 50, 50, 50]);
+        let micros = |is_answered| {
+            [0, 1, 3, 4, 8, 9, 23, u64::MAX].map(|frames| pause(frames, is_answered).as_micros())
+        };
+        assert_eq!(micros(true), [0, 0, 0, 10, 50, 50, 50, 50]);
+        assert_eq!(micros(false), [0, 0, 0, 10, 50, 60, 200, 200]);
     }
 
     #[tokio::test]

@@ -49,6 +49,8 @@ async fn read_all(
         take_frames(link, &mut buffer, &mut incoming, shared).await?;
     }
     let mut pause = Duration::ZERO;
+    // When something had last been written, as of the read before.
+    let mut written = Duration::ZERO;
     loop {
         tokio::select! {
             // In this order: a suspended process that wakes up finds its alarm and the peer's
@@ -64,8 +66,13 @@ async fn read_all(
                     link.outbox.tick();
                 }
                 let frames = take_frames(link, &mut buffer, &mut incoming, shared).await?;
+                let before = std::mem::replace(&mut written, link.last_write());
                 // Where there was more than one read takes, more is there.
-                pause = if count < READ_CHUNK { pace::pause(frames) } else { Duration::ZERO };
+                pause = if count < READ_CHUNK {
+                    pace::pause(frames, written != before)
+                } else {
+                    Duration::ZERO
+                };
             }
             () = &mut alarm => {
                 let next = on_alarm(link, &mut ticker, shared)?;
