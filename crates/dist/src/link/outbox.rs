@@ -18,7 +18,7 @@ use std::time::Duration;
 
 use bytes::Buf;
 use etf::{Atom, ShortEncoder};
-use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError};
 use tokio::task::consume_budget;
 
 use super::counters::Tally;
@@ -41,6 +41,9 @@ const SHORT_HEAD: usize = 64;
 /// Atoms of more bytes than this count as their texts: in a header they take that much if the peer does not
 /// know them, and a message of 500 bytes can have 255 of 1,020 bytes.
 const SHORT_ATOM: usize = 32;
+
+/// Which part of the room is taken at once for short messages.
+const AT_ONCE: u32 = 128;
 
 /// How much room for bytes is kept between batches, by the queue and by the writer.
 const KEEP: usize = 32 * 1024;
@@ -83,6 +86,8 @@ struct State {
     lanes: Lanes,
     /// The room of a batch that was written, for the next.
     spare: Vec<u8>,
+    /// Room for short messages that was taken and not used yet.
+    taken: u32,
     /// Bytes of the node's own answers that are queued or being written.
     reserved: usize,
     tick: bool,
@@ -168,8 +173,10 @@ impl Outbox {
     /// first who waits for room has of it so far, and a message that is longer than the room as the room.
     pub(crate) fn queued_bytes(&self) -> usize {
         let room = usize::try_from(self.bound).unwrap_or(usize::MAX);
+        let state = self.lock();
         let messages = room.saturating_sub(self.room.available_permits());
-        messages + self.long.taken() + self.lock().reserved
+        let unused = usize::try_from(state.taken).unwrap_or(usize::MAX);
+        messages.saturating_sub(unused) + self.long.taken() + state.reserved
     }
 
     /// How many processes wait for room, and how long they and those before them have waited altogether.
@@ -258,18 +265,16 @@ impl Outbox {
     /// When the link is gone.
     pub(crate) fn try_send_short(&self, message: &ShortEncoder<'_>) -> Result<bool, Refused> {
         let cost = self.capped(message.as_bytes().len() + in_header(message.atoms()));
-        let Ok(permit) = self.room.try_acquire_many(cost) else { return Ok(false) };
         let mut state = self.lock();
         if state.phase != Phase::Open {
             return Err(Refused::Closed);
         }
-        if !state.lanes.is_empty() {
+        if !state.lanes.is_empty() || !state.take_room(cost, self.bound / AT_ONCE, &self.room) {
             return Ok(false);
         }
         let was_empty = !state.has_something();
         state.queue_short(message, cost);
         drop(state);
-        permit.forget();
         if was_empty {
             self.filled.notify_one();
         }
@@ -479,6 +484,7 @@ impl State {
             outgoing: Outgoing::new(framing),
             lanes: Lanes::default(),
             spare: Vec::new(),
+            taken: 0,
             reserved: 0,
             tick: false,
             phase: Phase::Open,
@@ -509,6 +515,22 @@ impl State {
         }
     }
 
+    /// Finds room for a short message, in what was taken for such as it if there is enough: to take room for each
+    /// alone is as much work as to queue it.
+    fn take_room(&mut self, cost: u32, at_once: u32, room: &Semaphore) -> bool {
+        if self.taken < cost {
+            let Some(more) = [cost.max(at_once), cost]
+                .into_iter()
+                .find(|more| room.try_acquire_many(*more).map(SemaphorePermit::forget).is_ok())
+            else {
+                return false;
+            };
+            self.taken += more;
+        }
+        self.taken -= cost;
+        true
+    }
+
     /// The same of a short message.
     fn queue_short(&mut self, message: &ShortEncoder<'_>, cost: u32) {
         let queued = &mut self.queued;
@@ -529,6 +551,7 @@ impl State {
     fn take(&mut self) -> Batch {
         let segments = Segments::with_room(std::mem::take(&mut self.spare));
         let mut batch = std::mem::replace(&mut self.queued, Batch { segments, ..Batch::default() });
+        batch.room += usize::try_from(std::mem::take(&mut self.taken)).unwrap_or(usize::MAX);
         batch.tick = std::mem::take(&mut self.tick) && !batch.segments.has_remaining();
         batch
     }

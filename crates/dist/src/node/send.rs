@@ -31,6 +31,24 @@ pub enum Destination {
     Alias(Reference),
 }
 
+impl Destination {
+    /// Writes the control message and the message behind it, where both are short.
+    fn write<'t>(
+        &'t self,
+        from: &'t Pid,
+        message: &'t Term,
+        link: &Link,
+        encoder: &mut ShortEncoder<'t>,
+    ) -> Option<()> {
+        match self {
+            Self::Pid(pid) => Control::write_send(from, pid, link.flags, encoder)?,
+            Self::Remote { name, .. } => Control::write_reg_send(from, name, encoder)?,
+            Self::Name(_) | Self::Alias(_) => return None,
+        }
+        encoder.term(message)
+    }
+}
+
 impl From<Reference> for Destination {
     fn from(alias: Reference) -> Self {
         Self::Alias(alias)
@@ -98,6 +116,14 @@ pub(crate) enum Way {
     There(NodeName, Receiver),
 }
 
+/// What the short way came to.
+enum Short {
+    Sent,
+    /// There is a link, but the message is long, or has to wait.
+    NotSent(Arc<Link>, Receiver),
+    NoLink(Destination),
+}
+
 /// A receiver of this node.
 pub(crate) enum Local {
     Process(Option<Arc<Inner>>),
@@ -127,22 +153,6 @@ impl Receiver {
         })
     }
 
-    /// Writes the control message and the message behind it, where both are short.
-    fn write<'t>(
-        &'t self,
-        from: &'t Pid,
-        message: &'t Term,
-        link: &Link,
-        encoder: &mut ShortEncoder<'t>,
-    ) -> Option<()> {
-        match self {
-            Self::Pid(pid) => Control::write_send(from, pid, link.flags, encoder)?,
-            Self::Name(name) => Control::write_reg_send(from, name, encoder)?,
-            Self::Alias(_) => return None,
-        }
-        encoder.term(message)
-    }
-
     /// As a monitor names it; nobody monitors an alias.
     pub(super) fn into_pid_or_name(self) -> Option<PidOrName> {
         match self {
@@ -161,9 +171,12 @@ impl Shared {
         to: Destination,
         message: Term,
     ) -> Result<(), SendError> {
-        let (link, receiver) = match self.over_link(to) {
-            Ok(there) => there,
-            Err(to) => match self.way(to)? {
+        // As waiting for room does: who sends without end lets others run.
+        consume_budget().await;
+        let (link, receiver) = match self.try_send_short(from, to, &message)? {
+            Short::Sent => return Ok(()),
+            Short::NotSent(link, receiver) => (link, receiver),
+            Short::NoLink(to) => match self.way(to)? {
                 Way::Here(receiver) => {
                     self.send_here(receiver, from, message);
                     return Ok(());
@@ -174,14 +187,6 @@ impl Shared {
                 },
             },
         };
-        // As waiting for room does: who sends without end lets others run.
-        consume_budget().await;
-        let short = link.try_send_short(|encoder| receiver.write(from, &message, &link, encoder));
-        match short {
-            Ok(true) => return Ok(()),
-            Ok(false) => {}
-            Err(refused) => return Err(refused.into_error(link.peer.name.clone())),
-        }
         let Some(control) = receiver.control(from, &link) else { return Ok(()) };
         let message = link.encode_away(control, message).await?;
         let sent = link.outbox.send(message).await;
@@ -209,27 +214,44 @@ impl Shared {
         link.outbox.try_send(bytes).map_err(|refused| refused.into_error(node))
     }
 
-    /// The short way, of nearly every message: its node has a link that is up. Gives the
-    /// destination back when it has none.
-    fn over_link(&self, to: Destination) -> Result<(Arc<Link>, Receiver), Destination> {
+    /// The short way, of nearly every message: its node has a link that is up and has room for it.
+    fn try_send_short(
+        &self,
+        from: &Pid,
+        to: Destination,
+        message: &Term,
+    ) -> Result<Short, SendError> {
         let node = match &to {
             Destination::Pid(pid) => &pid.node,
             Destination::Alias(alias) => alias.node(),
             Destination::Remote { node, .. } => node.as_atom(),
-            Destination::Name(_) => return Err(to),
+            Destination::Name(_) => return Ok(Short::NoLink(to)),
         };
         if node == self.name.as_atom() {
-            return Err(to);
+            return Ok(Short::NoLink(to));
         }
-        let Some(link) = self.links.link(node).filter(|link| link.outbox.is_open()) else {
-            return Err(to);
-        };
-        let receiver = match to {
-            Destination::Pid(pid) => Receiver::Pid(pid),
-            Destination::Alias(alias) => Receiver::Alias(alias),
-            Destination::Remote { name, .. } | Destination::Name(name) => Receiver::Name(name),
-        };
-        Ok((link, receiver))
+        // The link is used where it stands: to count those who use it costs more than the rest of its lookup.
+        let short = self.links.with(node, |link| {
+            if !link.outbox.is_open() {
+                return None;
+            }
+            let sent = link.try_send_short(|encoder| to.write(from, message, link, encoder));
+            Some(match sent {
+                Ok(true) => Ok(None),
+                Ok(false) => Ok(Some(link.clone())),
+                Err(refused) => Err(refused.into_error(link.peer.name.clone())),
+            })
+        });
+        let Some(sent) = short.flatten() else { return Ok(Short::NoLink(to)) };
+        let Some(link) = sent? else { return Ok(Short::Sent) };
+        Ok(Short::NotSent(
+            link,
+            match to {
+                Destination::Pid(pid) => Receiver::Pid(pid),
+                Destination::Alias(alias) => Receiver::Alias(alias),
+                Destination::Remote { name, .. } | Destination::Name(name) => Receiver::Name(name),
+            },
+        ))
     }
 
     /// Whether a destination is of this node, and how to reach it if not.

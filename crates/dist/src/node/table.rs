@@ -112,6 +112,15 @@ impl LinkTable {
         }
     }
 
+    /// Does something with the link to a peer, if it is up. Nobody connects meanwhile: it has to be quick, and must
+    /// not come back to the table.
+    pub(crate) fn with<T>(&self, peer: &Atom, on: impl FnOnce(&Arc<Link>) -> T) -> Option<T> {
+        match self.read().of.get(peer.as_bytes())? {
+            Slot::Up { link, .. } => Some(on(link)),
+            Slot::Pending(_) => None,
+        }
+    }
+
     /// All links that are up.
     pub(crate) fn links(&self) -> Vec<Arc<Link>> {
         let slots = self.read();

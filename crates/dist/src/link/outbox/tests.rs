@@ -192,6 +192,30 @@ async fn an_answer_longer_than_the_bound_passes_but_not_any_number_of_them() {
 }
 
 #[tokio::test]
+async fn short_messages_take_their_room_together_and_give_all_of_it_back() {
+    let short = |size| {
+        let mut encoder = ShortEncoder::new();
+        (0..size).try_for_each(|_| encoder.bytes([0])).unwrap();
+        encoder
+    };
+    // Where room for several is taken at once, and where it is not.
+    for bound in [AT_ONCE * 1000, AT_ONCE * 100, 1000] {
+        let outbox = queue_of(bound, 10);
+        let whole = usize::try_from(bound).unwrap();
+        for _ in 0..2 {
+            let sent = (0..).take_while(|_| outbox.try_send_short(&short(100)) == Ok(true)).count();
+            assert_eq!((sent, outbox.queued_bytes()), (whole / 100, sent * 100));
+            assert_eq!(drain(&outbox).await.len(), sent);
+            assert_eq!((outbox.queued_bytes(), outbox.room.available_permits()), (0, whole));
+        }
+        assert_eq!(outbox.try_send_short(&short(50)), Ok(true));
+        assert_eq!(outbox.queued_bytes(), 50);
+        outbox.close();
+        assert_eq!(outbox.try_send_short(&short(1)), Err(Refused::Closed));
+    }
+}
+
+#[tokio::test]
 async fn finishing_writes_what_is_queued_and_closing_forgets_it() {
     let outbox = queue_of(10, 10);
     outbox.send(sized(1)).await.unwrap();
