@@ -124,6 +124,60 @@ async fn a_malformed_message_costs_its_link_when_it_is_received() -> Result<()> 
     Ok(())
 }
 
+/// Frames that begin alike are read together.
+#[tokio::test]
+async fn one_that_is_malformed_among_many_costs_the_link_too_and_none_changes_its_place()
+-> Result<()> {
+    let world = World::new().await?;
+    let node = world.node("rust")?.start().await?;
+    let (mut sink, mut other) = (node.register("sink")?, node.register("other")?);
+    let mut events = node.events();
+    let mut peer = RawPeer::connect(&node, "raw@127.0.0.1", &world.cookie, Flags::OFFERED).await?;
+    let names: [&[u8]; 3] = [b"raw@127.0.0.1", b"sink", b"other"];
+    let new = names
+        .iter()
+        .zip(0..)
+        .flat_map(|(name, slot)| [&[slot, u8::try_from(name.len()).unwrap()], *name].concat());
+    let new = [&[131, 68, 3, 0x88, 0x08][..], &new.collect::<Vec<u8>>()].concat();
+    let known = vec![131, 68, 3, 0, 0, 0, 1, 2];
+    let to = |header: &[u8], name: u8, payload: &[u8]| {
+        let from = [88, 82, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 7];
+        let control = [&[104, 4, 97, 6], &from[..], &[82, name, 82, name]].concat();
+        with_length(&[header, &control, payload].concat())
+    };
+    let (sink_gets, other_gets) = (|n| to(&known, 1, &[97, n]), |n| to(&known, 2, &[97, n]));
+    let good: Vec<u8> = (1..100).flat_map(sink_gets).collect();
+    let bytes = [
+        to(&new, 1, &[97, 0]),
+        other_gets(0),
+        good,
+        (1..5).flat_map(other_gets).collect(),
+        (100..105).flat_map(sink_gets).collect(),
+        // An integer without its last byte.
+        to(&known, 1, &[98, 0, 0, 0]),
+    ];
+    peer.send_bytes(&bytes.concat()).await?;
+    for (mailbox, count) in [(&mut sink, 105), (&mut other, 5)] {
+        for n in 0..count {
+            let message = mailbox.recv().await.unwrap();
+            assert_eq!(message.term, Term::Int(n));
+            assert_eq!(Term::Pid(message.from.unwrap()), pid("raw@127.0.0.1", 1, 7));
+        }
+    }
+    tokio::select! {
+        message = sink.recv() => panic!("{message:?}"),
+        closed = peer.closed() => closed?,
+    }
+    let reason = event(&mut events, "down", |event| match event {
+        NodeEvent::Down { reason, .. } => Some(reason),
+        _ => None,
+    })
+    .await?;
+    assert!(matches!(reason, DownReason::Malformed(_)), "{reason}");
+    assert!(node.stats().mailboxes.iter().all(|mailbox| mailbox.messages == 0));
+    Ok(())
+}
+
 #[tokio::test]
 async fn what_is_unknown_or_for_nobody_is_skipped_and_counted() -> Result<()> {
     let world = World::new().await?;

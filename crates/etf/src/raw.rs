@@ -76,6 +76,12 @@ impl RawTerm {
         &self.atoms
     }
 
+    /// The same, shared.
+    #[must_use]
+    pub fn shared_atoms(&self) -> Arc<[Atom]> {
+        self.atoms.clone()
+    }
+
     /// Whether 131 leads the bytes.
     #[cfg(feature = "serde")]
     pub(crate) const fn is_versioned(&self) -> bool {

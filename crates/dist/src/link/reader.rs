@@ -2,6 +2,7 @@
 //! dead. It never waits for anybody but the socket.
 
 use std::io;
+use std::ops::ControlFlow;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -134,8 +135,14 @@ async fn take_each(
             if let Some((plain, payload)) = incoming.plain(&bytes) {
                 tally.messages += 1;
                 tracing::trace!(?plain, "read");
-                if let Some((plain, payload)) = dispatch::plain(link, plain, payload, shared) {
-                    dispatch::control(link, plain.into(), Some(payload), shared).await?;
+                match dispatch::plain(link, plain, payload, (&bytes, buffer), shared) {
+                    ControlFlow::Break(more) => {
+                        tally.frames += more;
+                        tally.messages += more;
+                    }
+                    ControlFlow::Continue((plain, payload)) => {
+                        dispatch::control(link, plain.into(), Some(payload), shared).await?;
+                    }
                 }
                 continue;
             }

@@ -4,6 +4,7 @@
 //! meanwhile. Everything that a caller on the other side waits for is answered, also when what it asks
 //! about does not exist.
 
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use etf::{DecodeError, Pid, RawTerm, Reference, Term};
@@ -11,35 +12,63 @@ use etf::{DecodeError, Pid, RawTerm, Reference, Term};
 use super::{Answer, Shared};
 use crate::error::DownReason;
 use crate::link::{Link, NoRelation};
-use crate::process::{Body, Envelope, ExitKind, tell_linked, tell_watcher};
+use crate::process::{Body, Envelope, ExitKind, Inner, Run, tell_linked, tell_watcher};
 use crate::rpc;
 use crate::service::{self, IoRequest};
 use crate::wire::control::{Control, PidOrName, Plain, Reason};
+use crate::wire::frame::FrameBuffer;
 use crate::work;
 
 type Taken = Result<(), DownReason>;
 
-/// Takes a plain message to a process of ours, as nearly all are. Gives back any other, which
+/// Takes a plain message to a process of ours, as nearly all are, and those that follow its frame in the buffer
+/// with the same header and control tuple, and says how many these were. Goes on with any other message, which
 /// [`control`] takes.
-#[must_use]
 pub(crate) fn plain(
     link: &Arc<Link>,
     plain: Plain,
     body: RawTerm,
+    (frame, buffer): (&[u8], &mut FrameBuffer),
     shared: &Arc<Shared>,
-) -> Option<(Plain, RawTerm)> {
+) -> ControlFlow<u64, (Plain, RawTerm)> {
     let process = match &plain {
         Plain::Send { to, .. } => shared.processes.by_pid(to),
         Plain::RegSend { to, .. } => shared.processes.by_name(to),
         Plain::AliasSend { .. } => None,
     };
-    let Some(process) = process else { return Some((plain, body)) };
+    let Some(process) = process else { return ControlFlow::Continue((plain, body)) };
     let from = match plain {
         Plain::Send { from, .. } => from,
         Plain::RegSend { from, .. } | Plain::AliasSend { from, .. } => Some(from),
     };
+    let start = frame.get(..frame.len().saturating_sub(body.len())).unwrap_or_default();
+    let run = (process.has_mailbox() && buffer.next_like(start, Run::SHORT).is_some())
+        .then(|| Run::new(from.clone(), body.shared_atoms(), Arc::downgrade(link)));
     shared.deliver(&process, Site { link, shared }.envelope(from, body));
-    None
+    ControlFlow::Break(run.map_or(0, |run| like_it(&process, run, start, buffer, shared)))
+}
+
+/// Takes the frames that begin with `start`. All of them had come before their receiver was looked up, so it is theirs
+/// too.
+fn like_it(
+    process: &Arc<Inner>,
+    mut run: Run,
+    start: &[u8],
+    buffer: &mut FrameBuffer,
+    shared: &Shared,
+) -> u64 {
+    let mut count = 0;
+    loop {
+        while buffer.take_like(start, Run::SHORT, |payload| run.push(payload)) {}
+        if run.len() == 0 {
+            tracing::trace!(count, "read more like it");
+            return count;
+        }
+        count += run.len() as u64;
+        let next = run.another();
+        shared.deliver_run(process, run);
+        run = next;
+    }
 }
 
 /// Takes one control message and what came behind it.

@@ -189,14 +189,30 @@ impl Process {
             if let Some(message) = self.decoded().await {
                 return Some(message);
             }
+            // No message is held across the wait: each idle process would have the room for one.
+            if let Some(message) = self.try_next() {
+                return Some(message);
+            }
+            if self.decoding.is_some() {
+                continue;
+            }
             if self.inner.queue.is_closed() {
                 return None;
             }
-            let (Envelope { from, body }, size) = self.inner.queue.pop(&mut self.taken).await?;
+            self.inner.queue.wait().await;
+        }
+    }
+
+    /// The next message that can be read, if it is there; a large one begins to be decoded.
+    fn try_next(&mut self) -> Option<Message> {
+        let limits = &self.shared.limits.terms;
+        loop {
+            let (envelope, size) = self.inner.queue.try_read(&mut self.taken, limits)?;
+            let Envelope { from, body } = envelope;
             match body {
                 Body::Encoded(raw, link) if work::is_long(&raw) => {
-                    let limits = &self.shared.limits.terms;
                     self.decoding = Some(Decoding::begin(from, (raw, link), size, limits));
+                    return None;
                 }
                 body => {
                     if let Some(message) = self.read(Envelope { from, body }, size) {

@@ -118,6 +118,11 @@ impl Inner {
         }
     }
 
+    /// Whether its messages wait in its queue until it receives them.
+    pub(crate) fn has_mailbox(&self) -> bool {
+        self.service.is_none()
+    }
+
     /// What it is there for: the program's own unless it was said otherwise.
     pub(super) fn kind(&self) -> ProcessKind {
         let default =

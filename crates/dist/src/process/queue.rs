@@ -10,12 +10,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use etf::{DecodeError, Pid, RawTerm, Term};
 use tokio::sync::Notify;
 
+use super::run::Run;
 use crate::error::DownReason;
 use crate::link::WeakLink;
 use crate::work;
 
 /// What one message is charged beside its bytes.
-const OVERHEAD: usize = size_of::<Envelope>();
+pub(super) const OVERHEAD: usize = size_of::<Envelope>();
 
 /// A message on its way to a process.
 #[derive(Debug)]
@@ -48,8 +49,14 @@ pub(crate) struct Queue {
     most_bytes: usize,
 }
 
-/// Messages, each with what it counts.
-type Batch = VecDeque<(Envelope, usize)>;
+/// Messages, each with what it counts, and runs of them.
+type Batch = VecDeque<Item>;
+
+#[derive(Debug)]
+enum Item {
+    One(Envelope, usize),
+    Run(Box<Run>),
+}
 
 /// What a receiver has taken at once out of its queue: made when first needed, since most processes
 /// of a large number never have two messages at a time.
@@ -88,18 +95,32 @@ impl Queue {
     /// [`Overflow`] when the message would take the queue over one of its limits.
     pub(crate) fn push(&self, envelope: Envelope) -> Result<(), Overflow> {
         let size = envelope.size();
+        self.add(Item::One(envelope, size), 1, size)
+    }
+
+    /// Adds the messages of a run, or none of them.
+    ///
+    /// # Errors
+    /// [`Overflow`] when they would take the queue over one of its limits.
+    pub(crate) fn push_run(&self, run: Run) -> Result<(), Overflow> {
+        let (count, size) = (run.len(), run.size());
+        self.add(Item::Run(Box::new(run)), count, size)
+    }
+
+    fn add(&self, item: Item, more: usize, size: usize) -> Result<(), Overflow> {
         let mut messages = self.lock();
         if self.is_closed() {
             return Ok(());
         }
+        let count = self.count.load(Ordering::Relaxed).saturating_add(more);
         let bytes = self.bytes.load(Ordering::Relaxed).saturating_add(size);
-        if self.count.load(Ordering::Relaxed) >= self.most_messages || bytes > self.most_bytes {
+        if count > self.most_messages || bytes > self.most_bytes {
             return Err(Overflow);
         }
         self.bytes.fetch_add(size, Ordering::Relaxed);
-        self.count.fetch_add(1, Ordering::Relaxed);
+        self.count.fetch_add(more, Ordering::Relaxed);
         let was_empty = messages.is_empty();
-        messages.push_back((envelope, size));
+        messages.push_back(item);
         drop(messages);
         // Whoever waits was woken by the first, and takes all that are there.
         if was_empty {
@@ -119,40 +140,74 @@ impl Queue {
             if let Some(message) = self.try_pop(taken) {
                 return Some(message);
             }
-            let arrived = self.arrived.notified();
-            let is_empty = self.lock().is_empty();
             if self.is_closed() {
                 return None;
             }
-            if is_empty {
-                arrived.await;
-            }
+            self.wait().await;
+        }
+    }
+
+    /// Waits until there may be something to pop, or the queue was closed.
+    pub(crate) async fn wait(&self) {
+        let arrived = self.arrived.notified();
+        let is_empty = self.lock().is_empty();
+        if is_empty && !self.is_closed() {
+            arrived.await;
         }
     }
 
     /// The next message, if there is one.
     pub(crate) fn try_pop(&self, taken: &mut Taken) -> Option<(Envelope, usize)> {
+        self.next(taken, Run::next)
+    }
+
+    /// As [`Queue::try_pop`]. One of a run comes decoded; those of it that cannot be read are refused, and left
+    /// out.
+    pub(crate) fn try_read(
+        &self,
+        taken: &mut Taken,
+        limits: &etf::Limits,
+    ) -> Option<(Envelope, usize)> {
+        self.next(taken, |run| {
+            loop {
+                let (message, size) = run.read(limits)?;
+                match message {
+                    Some(message) => return Some((message, size)),
+                    None => self.release(size),
+                }
+            }
+        })
+    }
+
+    fn next(
+        &self,
+        taken: &mut Taken,
+        mut of_run: impl FnMut(&mut Run) -> Option<(Envelope, usize)>,
+    ) -> Option<(Envelope, usize)> {
         if self.is_closed() {
             taken.0 = None;
             return None;
         }
-        if let Some(batch) = taken.0.as_deref_mut() {
-            if let Some(message) = batch.messages.pop_front() {
-                return Some(message);
+        loop {
+            if let Some(batch) = taken.0.as_deref_mut() {
+                if let Some(message) = batch.next(&mut of_run) {
+                    return Some(message);
+                }
+                if batch.messages.capacity() > KEPT {
+                    batch.messages = Batch::new();
+                }
             }
-            if batch.messages.capacity() > KEPT {
-                batch.messages = Batch::new();
+            let mut messages = self.lock();
+            // Who has one message at a time needs no room for more.
+            if messages.len() <= 1 {
+                match messages.pop_front()? {
+                    Item::One(envelope, size) => return Some((envelope, size)),
+                    run @ Item::Run(_) => messages.push_front(run),
+                }
             }
-        }
-        let mut messages = self.lock();
-        // Who has one message at a time needs no room for more.
-        if messages.len() > 1 {
             let batch = taken.0.get_or_insert_default();
             std::mem::swap(&mut *messages, &mut batch.messages);
-            drop(messages);
-            return batch.messages.pop_front();
         }
-        messages.pop_front()
     }
 
     /// A message of this size has left the mailbox.
@@ -183,6 +238,25 @@ impl Queue {
 
     fn lock(&self) -> MutexGuard<'_, Batch> {
         self.messages.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TakenBatch {
+    fn next(
+        &mut self,
+        mut of_run: impl FnMut(&mut Run) -> Option<(Envelope, usize)>,
+    ) -> Option<(Envelope, usize)> {
+        loop {
+            if let Item::Run(run) = self.messages.front_mut()?
+                && let Some(message) = of_run(run)
+            {
+                return Some(message);
+            }
+            // A run of which nothing is left is dropped.
+            if let Item::One(envelope, size) = self.messages.pop_front()? {
+                return Some((envelope, size));
+            }
+        }
     }
 }
 
@@ -255,7 +329,7 @@ pub(crate) fn refuse(error: &DecodeError, link: &WeakLink) {
 
 impl Envelope {
     /// What it counts, in bytes as retained.
-    fn size(&self) -> usize {
+    pub(super) fn size(&self) -> usize {
         OVERHEAD
             + match &self.body {
                 Body::Encoded(raw, _) => raw.retained(),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use etf::{Pid, Reference, Term};
 
 use super::inner::{Relations, Watched, Watcher};
-use super::{AliasMode, Body, Envelope, Inner};
+use super::{AliasMode, Body, Envelope, Inner, Run};
 use crate::link::Link;
 use crate::node::{Answer, Shared};
 use crate::wire::control::{Control, PidOrName};
@@ -28,6 +28,13 @@ impl Shared {
         let mut doomed = Vec::new();
         push(process, envelope, &mut doomed);
         self.end_all(doomed);
+    }
+
+    /// Puts the messages of a run into a mailbox.
+    pub(crate) fn deliver_run(&self, process: &Arc<Inner>, run: Run) {
+        if process.queue.push_run(run).is_err() {
+            self.end_all(vec![mailbox_full(process)]);
+        }
     }
 
     /// Puts a message of this node's own into a mailbox.
@@ -270,9 +277,13 @@ fn push(process: &Arc<Inner>, envelope: Envelope, doomed: &mut Doomed) {
     if let Some(service) = &process.service {
         service.take(envelope);
     } else if process.queue.push(envelope).is_err() {
-        tracing::warn!(name = ?process.name(), "a mailbox is full: its process is ended");
-        doomed.push((process.clone(), Term::atom("mailbox_full")));
+        doomed.push(mailbox_full(process));
     }
+}
+
+fn mailbox_full(process: &Arc<Inner>) -> (Arc<Inner>, Term) {
+    tracing::warn!(name = ?process.name(), "a mailbox is full: its process is ended");
+    (process.clone(), Term::atom("mailbox_full"))
 }
 
 fn exit(to: &Arc<Inner>, from: &Pid, reason: Term, kind: ExitKind, doomed: &mut Doomed) {

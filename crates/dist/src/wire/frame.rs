@@ -105,6 +105,33 @@ impl FrameBuffer {
         Ok(Some(Frame::Data(frame)))
     }
 
+    /// What follows `start` in the next frame, if that is whole, starts so, and has from one to `most` bytes more.
+    pub(crate) fn next_like(&self, start: &[u8], most: usize) -> Option<&[u8]> {
+        let length = self.announced().filter(|length| *length <= self.limit)?;
+        let more = length.saturating_sub(start.len());
+        if !(1..=most).contains(&more) {
+            return None;
+        }
+        self.bytes.get(LENGTH..LENGTH + length)?.strip_prefix(start)
+    }
+
+    /// Gives `take` what [`FrameBuffer::next_like`] finds. The frame is taken if `take` says so; then this is true.
+    pub(crate) fn take_like(
+        &mut self,
+        start: &[u8],
+        most: usize,
+        take: impl FnOnce(&[u8]) -> bool,
+    ) -> bool {
+        let Some(rest) = self.next_like(start, most) else { return false };
+        let length = LENGTH + start.len() + rest.len();
+        let taken = take(rest);
+        if taken {
+            self.bytes.advance(length);
+            self.release();
+        }
+        taken
+    }
+
     fn announced(&self) -> Option<usize> {
         let header = self.bytes.first_chunk::<LENGTH>()?;
         usize::try_from(u32::from_be_bytes(*header)).ok()
@@ -161,6 +188,51 @@ mod tests {
             prop_assert_eq!(got, frames);
             prop_assert!(buffer.is_empty());
         }
+    }
+
+    proptest! {
+        /// Frames that begin alike, of which any may be taken either way.
+        #[test]
+        fn frames_that_begin_alike_are_the_same_either_way(
+            frames in prop::collection::vec((prop::collection::vec(0..2_u8, 0..6), any::<bool>()), 0..30),
+            start in prop::collection::vec(0..2_u8, 0..3),
+            cut in 0..200_usize,
+        ) {
+            let (expected, wanted): (Vec<_>, Vec<_>) = frames.into_iter().unzip();
+            let (bytes, most) = (stream(&expected), 2);
+            let (now, later) = bytes.split_at(cut.min(bytes.len()));
+            let (mut buffer, mut got, mut wanted) = (FrameBuffer::new(5), vec![], wanted.iter());
+            for part in [now, later] {
+                buffer.extend(part);
+                loop {
+                    let mut seen = None;
+                    let taken = buffer.take_like(&start, most, |rest| {
+                        seen = Some(rest.to_vec());
+                        wanted.next() == Some(&true)
+                    });
+                    prop_assert!(seen.as_ref().is_none_or(|rest| (1..=most).contains(&rest.len())));
+                    got.push(match (taken, buffer.is_empty()) {
+                        (true, _) => [start.clone(), seen.unwrap_or_default()].concat(),
+                        (false, true) => break,
+                        (false, false) => match buffer.next().unwrap() {
+                            Some(Frame::Tick) => Vec::new(),
+                            Some(Frame::Data(bytes)) => bytes.to_vec(),
+                            None => break,
+                        },
+                    });
+                }
+            }
+            prop_assert_eq!(got, expected);
+        }
+    }
+
+    #[test]
+    fn nothing_over_the_limit_is_taken_for_what_it_begins_like() {
+        let mut buffer = FrameBuffer::new(2);
+        buffer.extend(&stream(&[vec![1, 2], vec![1, 2, 3]]));
+        assert!(buffer.take_like(&[1], 9, |rest| rest == [2]));
+        assert!(!buffer.take_like(&[1], 9, |_| true));
+        assert_eq!(buffer.next(), Err(FrameTooLong { length: 3, limit: 2 }));
     }
 
     #[test]
