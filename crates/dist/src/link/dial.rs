@@ -8,7 +8,7 @@ use tokio::net::{TcpStream, lookup_host};
 use tokio::time::{Instant, timeout};
 
 use super::setup::{Connected, Conversation, challenge};
-use super::socket::Socket;
+use super::socket::{Socket, prepare};
 use crate::cookie::Cookie;
 use crate::epmd::{self, LookupError};
 use crate::error::ConnectError;
@@ -123,9 +123,7 @@ async fn open(
         _ => ConnectError::Tcp { addr, source: Arc::new(source) },
     };
     match tcp::connect(addrs, route.step_time).await {
-        // Small writes are sent at once: with Nagle's algorithm a call would wait 40 ms for an
-        // acknowledgement.
-        Ok((addr, stream)) => match stream.set_nodelay(true) {
+        Ok((addr, stream)) => match prepare(&stream) {
             Ok(()) => Ok(stream),
             Err(error) => Err(failed((addr, error))),
         },

@@ -18,6 +18,7 @@ use tracing::field::{Empty, display};
 use super::Link;
 use super::half_open::HalfOpen;
 use super::setup::{Connected, Conversation, challenge, random};
+use super::socket::prepare;
 use super::turned_away::TurnedAway;
 use crate::error::DownReason;
 use crate::handshake::{
@@ -92,9 +93,7 @@ fn turn_away(turned_away: &mut TurnedAway, addr: SocketAddr, error: &dyn std::fm
 }
 
 async fn greet(stream: TcpStream, shared: &Arc<Shared>) -> Result<(), HandshakeError> {
-    // Small writes are sent at once: with Nagle's algorithm a call would wait 40 ms for an
-    // acknowledgement.
-    stream.set_nodelay(true).map_err(|error| Step::Name.io(error))?;
+    prepare(&stream).map_err(|error| Step::Name.io(error))?;
     let deadline = Instant::now() + shared.route.step_time;
     let socket = shared.route.security.accept(stream, deadline).await?;
     let mut conversation = Conversation::new(socket, shared.route.step_time, Some(deadline));
