@@ -21,6 +21,9 @@ const PATIENCE: Duration = Duration::from_secs(20);
 pub const PLAIN: Flags =
     Flags::OFFERED.without(Flags::DIST_HDR_ATOM_CACHE).without(Flags::FRAGMENTS);
 
+/// The creation that a peer says it has.
+pub const CREATION: u32 = 7;
+
 /// A connection to a Rust node, past the handshake.
 #[derive(Debug)]
 pub struct RawPeer {
@@ -55,7 +58,7 @@ impl RawPeer {
         stream.set_nodelay(true)?;
         let name: NodeName = name.parse()?;
         let cookie = Cookie::new(cookie)?;
-        let local = Local { name: &name, flags, creation: 7, cookie: &cookie };
+        let local = Local { name: &name, flags, creation: CREATION, cookie: &cookie };
         let mut packets = Packets::new(Prefix::Two);
         let (state, first) = Initiator::start(local, to);
         stream.write_all(&packets.frame(&first)).await?;

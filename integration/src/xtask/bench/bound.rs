@@ -22,18 +22,28 @@ pub(super) enum Wait {
 }
 
 /// What a pause takes at least; with the slack of the kernel it is about twice as long.
-const PAUSE: Duration = Duration::from_micros(50);
+pub(super) const PAUSE: Duration = Duration::from_micros(50);
 
 /// Lets a thread answer the calls of `beam` to the node `name`, until the connection ends.
 pub(super) async fn answer(world: &World, beam: &Beam, name: &str, wait: Wait) -> Result<()> {
     let socket = dial(world, beam, name, raw_peer::PLAIN).await?;
-    let me = Pid { node: Atom::new(name)?, id: 1, serial: 0, creation: 7 };
+    let me = pid(name)?;
     std::thread::spawn(move || serve(socket, &me, wait));
     Ok(())
 }
 
+/// A process of the node `name`.
+pub(super) fn pid(name: &str) -> Result<Pid> {
+    Ok(Pid { node: Atom::new(name)?, id: 1, serial: 0, creation: raw_peer::CREATION })
+}
+
 /// A connection as `name`, whose reads and writes block.
-async fn dial(world: &World, beam: &Beam, name: &str, flags: Flags) -> Result<TcpStream> {
+pub(super) async fn dial(
+    world: &World,
+    beam: &Beam,
+    name: &str,
+    flags: Flags,
+) -> Result<TcpStream> {
     let node: NodeName = beam.name().parse()?;
     let port: u16 = beam
         .eval("[N, _] = string:tokens(atom_to_list(node()), \"@\"), {port, P, _} = erl_epmd:port_please(N, {127,0,0,1}), P")
@@ -149,34 +159,9 @@ impl Writer {
 
     fn answer_here(mut self, term: &[u8]) -> Result<()> {
         let [from, tag, _] = self.request()?;
-        let control = encode(&Term::Tuple(vec![Term::Int(2), Term::atom(""), from]))?.into_bytes();
-        // A pair of the tag and the term, of which the first fragment has the start.
-        let tag = encode(&tag)?.into_bytes();
-        let start = [&control[1..], &[104, 2], &tag[1..]].concat();
-        let mut number = u64::try_from(term.len().div_ceil(FRAGMENT))?;
-        for (at, part) in term.chunks(FRAGMENT).enumerate() {
-            let mut head = vec![131, if at == 0 { 69 } else { 70 }];
-            head.extend_from_slice(&1_u64.to_be_bytes());
-            head.extend_from_slice(&number.to_be_bytes());
-            if at == 0 {
-                // No atom stands in the header.
-                head.push(0);
-                head.extend_from_slice(&start);
-            }
-            let length = u32::try_from(head.len() + part.len())?.to_be_bytes();
-            self.write(&[&length, &head, part])?;
-            number -= 1;
-        }
-        Ok(())
-    }
-
-    fn write(&mut self, parts: &[&[u8]]) -> Result<()> {
-        let slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
-        let mut written = self.socket.write_vectored(&slices)?;
-        for part in parts {
-            let skipped = written.min(part.len());
-            written -= skipped;
-            self.socket.write_all(&part[skipped..])?;
+        let start = start(from, &tag)?;
+        for (head, part) in fragments(&start, term)? {
+            write(&mut self.socket, &[&head, part])?;
         }
         Ok(())
     }
@@ -201,6 +186,45 @@ impl Writer {
     }
 }
 
+/// The control tuple that sends to `from`, and the start of a pair of the tag and a term.
+pub(super) fn start(from: Term, tag: &Term) -> Result<Vec<u8>> {
+    let control = encode(&Term::Tuple(vec![Term::Int(2), Term::atom(""), from]))?.into_bytes();
+    let tag = encode(tag)?.into_bytes();
+    Ok([&control[1..], &[104, 2], &tag[1..]].concat())
+}
+
+/// The fragments of a message with this start and a long rest: what comes before its part of the rest, and that part.
+pub(super) fn fragments<'a>(start: &[u8], rest: &'a [u8]) -> Result<Vec<(Vec<u8>, &'a [u8])>> {
+    let count = rest.len().div_ceil(FRAGMENT);
+    let each = rest.chunks(FRAGMENT).enumerate().map(|(at, part)| {
+        let mut head = vec![0; 4];
+        head.extend_from_slice(&[131, if at == 0 { 69 } else { 70 }]);
+        head.extend_from_slice(&1_u64.to_be_bytes());
+        head.extend_from_slice(&u64::try_from(count - at)?.to_be_bytes());
+        if at == 0 {
+            // No atom stands in the header.
+            head.push(0);
+            head.extend_from_slice(start);
+        }
+        let length = u32::try_from(head.len() - 4 + part.len())?.to_be_bytes();
+        head[..4].copy_from_slice(&length);
+        Ok((head, part))
+    });
+    each.collect()
+}
+
+/// Writes all of these, with one call where that takes them.
+pub(super) fn write(socket: &mut TcpStream, parts: &[&[u8]]) -> Result<()> {
+    let slices: Vec<IoSlice<'_>> = parts.iter().map(|part| IoSlice::new(part)).collect();
+    let mut written = socket.write_vectored(&slices)?;
+    for part in parts {
+        let skipped = written.min(part.len());
+        written -= skipped;
+        socket.write_all(&part[skipped..])?;
+    }
+    Ok(())
+}
+
 fn serve(mut socket: TcpStream, me: &Pid, wait: Wait) -> Result<()> {
     let mut unread = Vec::new();
     let mut room = vec![0; 64 * 1024];
@@ -218,8 +242,9 @@ fn serve(mut socket: TcpStream, me: &Pid, wait: Wait) -> Result<()> {
             if length == 0 {
                 answers.extend_from_slice(&[0; 4]);
             } else if let (_, Some(payload)) = read(bytes)?
-                && let Some(answer) = reply(payload, me)
+                && let Some((control, reply)) = reply(payload, me)
             {
+                let answer = frame(&control, Some(&reply));
                 answers.extend_from_slice(&u32::try_from(answer.len())?.to_be_bytes());
                 answers.extend_from_slice(&answer);
             }
@@ -232,8 +257,8 @@ fn serve(mut socket: TcpStream, me: &Pid, wait: Wait) -> Result<()> {
     }
 }
 
-/// The frame that answers a call; nothing for any other message.
-fn reply(message: Term, me: &Pid) -> Option<Vec<u8>> {
+/// What answers a call; nothing for any other message.
+pub(super) fn reply(message: Term, me: &Pid) -> Option<(Term, Term)> {
     let [call, from, _] = <[Term; 3]>::try_from(message.into_tuple().ok()?).ok()?;
     if !call.is_atom("$gen_call") {
         return None;
@@ -244,5 +269,5 @@ fn reply(message: Term, me: &Pid) -> Option<Vec<u8>> {
         _ => return None,
     };
     let control = Term::Tuple(vec![Term::Int(33), Term::Pid(me.clone()), alias]);
-    Some(frame(&control, Some(&Term::Tuple(vec![tag, term!(pong)]))))
+    Some((control, Term::Tuple(vec![tag, term!(pong)])))
 }

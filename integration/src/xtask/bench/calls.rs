@@ -7,6 +7,7 @@ use dist::etf::{Term, term};
 use dist::{Caller, Exit, GenServer, Node, NodeName, Process, Reply};
 use integration::{Beam, World, name_of, unique};
 
+use super::asker::Asker;
 use super::bound::{self, Wait};
 use super::row::{Goal, Row};
 use super::sample::median;
@@ -20,6 +21,9 @@ const CALLERS: [usize; 3] = [1, 16, 256];
 /// Calls of all callers in one round, and rounds of each side in turn.
 const CALLS: usize = 4096;
 const ROUNDS: usize = 5;
+
+/// How the threads wait that show what anybody could reach.
+const WAITS: [(&str, Wait); 2] = [("asleep", Wait::Asleep), ("pausing", Wait::Pausing)];
 
 /// The median and the 99th percentile of one round, in µs.
 type Latency = (f64, f64);
@@ -64,7 +68,7 @@ pub(super) async fn rows() -> Result<Vec<Row>> {
         }
         pair(&mut rows, "GenServer.call from a BEAM node", callers, ours, theirs);
     }
-    for (how, wait) in [("asleep", Wait::Asleep), ("pausing", Wait::Pausing)] {
+    for (how, wait) in WAITS {
         rows.extend(bounds(&world, &driver, &beam, how, wait).await?);
     }
     let name = name_of(&beam)?;
@@ -72,16 +76,22 @@ pub(super) async fn rows() -> Result<Vec<Row>> {
         let (mut ours, mut theirs) = (Vec::new(), Vec::new());
         for _ in 0..ROUNDS {
             ours.push(rpc(&node, &name, callers).await?);
-            let call = format!("bench:erpc('{name}', {callers}, {CALLS})");
-            theirs.push(latency(&driver, &call).await?);
+            theirs.push(latency(&driver, &erpc(beam.name(), callers)).await?);
         }
         pair(&mut rows, "erpc to a BEAM node", callers, ours, theirs);
+    }
+    for (how, wait) in WAITS {
+        rows.extend(asked(&world, &driver, &beam, how, wait).await?);
     }
     Ok(rows)
 }
 
 fn call(node: &str, callers: usize) -> String {
     format!("bench:call({{pong, '{node}'}}, {callers}, {CALLS})")
+}
+
+fn erpc(node: &str, callers: usize) -> String {
+    format!("bench:erpc('{node}', {callers}, {CALLS})")
 }
 
 /// The same calls, answered by a thread that does nothing else: nobody can be much faster.
@@ -111,6 +121,34 @@ async fn bounds(
         ));
     }
     driver.eval(format!("erlang:disconnect_node('{name}')")).await?;
+    Ok(rows)
+}
+
+/// Calls by `erpc` of a thread that does nothing else.
+async fn asked(
+    world: &World,
+    driver: &Beam,
+    beam: &Beam,
+    how: &str,
+    wait: Wait,
+) -> Result<Vec<Row>> {
+    let mut asker = Asker::connect(world, beam, wait).await?;
+    let mut rows = Vec::new();
+    for callers in CALLERS {
+        let (mut bound, mut theirs) = (Vec::new(), Vec::new());
+        for _ in 0..ROUNDS {
+            let times;
+            (asker, times) = asker.calls(callers, CALLS).await?;
+            bound.push(median(times));
+            theirs.push(latency(driver, &erpc(beam.name(), callers)).await?.0);
+        }
+        rows.push(Row::new(
+            format!("erpc from a thread that only asks, {how}, {callers} at once, median, µs"),
+            median(bound),
+            Some(("BEAM", median(theirs))),
+            Goal::None,
+        ));
+    }
     Ok(rows)
 }
 

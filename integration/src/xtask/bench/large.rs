@@ -10,6 +10,7 @@ use dist::{Caller, Exit, GenServer, Process, Reply};
 use integration::{Beam, World, name_of, unique};
 
 use super::bound::{self, Much, Reader, Then, Wait, Writer};
+use super::carrier;
 use super::row::{Goal, Row};
 use super::sample::{self, median};
 
@@ -18,6 +19,9 @@ const BYTES: usize = 100_000_000;
 const ELEMENTS: usize = 20_000_000;
 
 const ROUNDS: usize = 3;
+
+/// Rounds of calls while a binary goes: few calls have their turn in one.
+const ROUNDS_OF_CALLS: usize = 9;
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// How much faster than BEAM to BEAM it should be.
@@ -74,6 +78,13 @@ struct Bench {
     ends: [End; 2],
 }
 
+/// What calls took in one round, in µs.
+struct Calls {
+    /// The 99th percentile; of fewer than a hundred calls the second longest.
+    high: f64,
+    longest: f64,
+}
+
 /// Which way a term goes, seen from the driver.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -93,46 +104,82 @@ impl Bench {
                 ("[out]", "goes to it", Goal::None),
                 ("[back]", "comes from it", Goal::None),
             ] {
-                let mut times = [vec![], vec![]];
-                let mut of_thread = Vec::new();
-                for _ in 0..ROUNDS {
-                    for (end, times) in self.ends.iter().zip(&mut times) {
-                        times.push(self.pings(end, what, ways, &end.name).await?);
-                    }
-                    if !matches!(goal, Goal::None) {
-                        let name = format!("{}@127.0.0.1", unique("pong"));
-                        bound::answer(world, &self.driver, &name, Wait::Asleep).await?;
-                        of_thread.push(self.pings(&self.ends[0], what, ways, &name).await?);
-                    }
-                }
-                let [ours, theirs] = times.map(median);
-                if !matches!(goal, Goal::None) {
-                    rows.push(Row::new(
-                        format!(
-                            "calls to a thread that only answers while {name} {direction}, 99th percentile, µs"
-                        ),
-                        median(of_thread),
-                        Some(("BEAM", theirs)),
-                        Goal::None,
-                    ));
-                }
-                rows.push(Row::new(
-                    format!("calls while {name} {direction}, 99th percentile, µs"),
-                    ours,
-                    Some(("BEAM", theirs)),
-                    goal,
-                ));
+                rows.extend(
+                    self.calls(what, &format!("{name} {direction}"), ways, goal, world).await?,
+                );
             }
         }
         Ok(rows)
     }
 
-    /// The 99th percentile, in µs, of calls to the node `called` during transfers.
-    async fn pings(&self, end: &End, what: &str, ways: &str, called: &str) -> Result<f64> {
-        let call = format!("element(1, large:pings('{}', {what}, {ways}, '{called}'))", end.name);
-        let time = self.driver.eval_within(PATIENCE, call).await?.parse()?;
+    /// Calls while a term goes these ways; where there is a goal, what anybody could reach as well.
+    async fn calls(
+        &self,
+        what: &str,
+        during: &str,
+        ways: &str,
+        goal: Goal,
+        world: &World,
+    ) -> Result<Vec<Row>> {
+        let [ours, theirs] = &self.ends;
+        let bounds = !matches!(goal, Goal::None);
+        let mut times = <[Vec<Calls>; 2]>::default();
+        let (mut of_thread, mut of_carrier) = (Vec::new(), Vec::new());
+        for _ in 0..if what == "binary" { ROUNDS_OF_CALLS } else { ROUNDS } {
+            for (end, times) in [ours, theirs].into_iter().zip(&mut times) {
+                times.push(self.pings(&end.name, what, ways, &end.name).await?);
+            }
+            if bounds {
+                let name = format!("{}@127.0.0.1", unique("pong"));
+                bound::answer(world, &self.driver, &name, Wait::Asleep).await?;
+                of_thread.push(self.pings(&ours.name, what, ways, &name).await?);
+                self.disconnect(&name).await?;
+            }
+            if bounds && what == "binary" {
+                let name = carrier::carry(world, &self.driver).await?;
+                of_carrier.push(self.pings(&name, what, ways, &name).await?);
+                self.disconnect(&name).await?;
+            }
+        }
+        let [ours, theirs] = times;
+        let mut rows = Vec::new();
+        for (whom, calls, goal) in [
+            (" to a thread that only answers", of_thread, Goal::None),
+            (
+                " to threads that only answer and carry it on the same connection",
+                of_carrier,
+                Goal::None,
+            ),
+            ("", ours, goal),
+        ] {
+            if calls.is_empty() {
+                continue;
+            }
+            let mut row = |which, of: fn(&Calls) -> f64, goal| {
+                let middle = |calls: &[Calls]| median(calls.iter().map(of).collect());
+                let what = format!("calls{whom} while {during}, {which}, µs");
+                rows.push(Row::new(what, middle(&calls), Some(("BEAM", middle(&theirs))), goal));
+            };
+            row("99th percentile", |calls| calls.high, goal);
+            if bounds {
+                row("the longest", |calls| calls.longest, Goal::None);
+            }
+        }
+        Ok(rows)
+    }
+
+    /// Calls to the node `called` during transfers between the driver and `end`.
+    async fn pings(&self, end: &str, what: &str, ways: &str, called: &str) -> Result<Calls> {
+        let call = format!("large:pings('{end}', {what}, {ways}, '{called}')");
+        let said = self.driver.eval_within(PATIENCE, call).await?;
+        let said = said.trim_matches(['{', '}']).split_once(',').context("not two figures")?;
         self.drop_all(end).await?;
-        Ok(time)
+        Ok(Calls { high: said.0.parse()?, longest: said.1.parse()? })
+    }
+
+    async fn disconnect(&self, name: &str) -> Result<()> {
+        self.driver.eval(format!("erlang:disconnect_node('{name}')")).await?;
+        Ok(())
     }
 
     /// What a transfer takes, what anybody could reach, and the memory for it.
@@ -211,7 +258,7 @@ impl Bench {
             Way::Out => sample::Usage::of(end.pid)?.resident,
             Way::Back => before,
         };
-        self.drop_all(end).await?;
+        self.drop_all(&end.name).await?;
         Ok((time, (peak - with_term).max(0.0)))
     }
 
@@ -237,8 +284,8 @@ impl Bench {
         Ok(time)
     }
 
-    async fn drop_all(&self, end: &End) -> Result<()> {
-        self.driver.eval_within(PATIENCE, format!("large:drop('{}')", end.name)).await?;
+    async fn drop_all(&self, end: &str) -> Result<()> {
+        self.driver.eval_within(PATIENCE, format!("large:drop('{end}')")).await?;
         self.driver.eval("[garbage_collect(P) || P <- processes()], ok").await?;
         Ok(())
     }
@@ -273,7 +320,8 @@ async fn serve(mut process: Process) -> Result<()> {
     Ok(())
 }
 
-fn make(what: &Term) -> Term {
+/// The term of this name.
+pub(super) fn make(what: &Term) -> Term {
     if what.is_atom("binary") {
         return Term::from(&vec![7; BYTES][..]);
     }

@@ -1,7 +1,9 @@
 //! `cargo xtask bench`: figures of ours beside those of a peer, taken in the same run.
 
+mod asker;
 mod bound;
 mod calls;
+mod carrier;
 mod codec;
 mod command;
 mod cpu;
