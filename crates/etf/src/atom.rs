@@ -97,6 +97,16 @@ impl Atom {
         }
     }
 
+    /// The text that is stored inline, or the one that is elsewhere.
+    #[inline]
+    pub(crate) fn parts(&self) -> Result<&Inline, &str> {
+        match &self.0 {
+            Text::Inline(bytes) => Ok(bytes),
+            Text::Static(text) => Err(text),
+            Text::Shared(text) => Err(text),
+        }
+    }
+
     /// A number that is the same for equal atoms and mostly differs for others: where an atom belongs
     /// in a small table. Cheap, and nothing to defend a table with against chosen atoms.
     #[doc(hidden)]

@@ -33,6 +33,17 @@ impl Inline {
         }
         Some(Self { length: short, bytes: near_the_end(bytes.get(..length)?)? })
     }
+
+    /// All bytes, also those beyond the length: a copy of so many takes few steps where there is room for them.
+    #[inline]
+    pub(crate) const fn all(&self) -> &[u8; Self::MAX] {
+        &self.bytes
+    }
+
+    #[inline]
+    pub(crate) const fn len(&self) -> u8 {
+        self.length as u8
+    }
 }
 
 /// The same where too little follows the bytes that could be copied with them: by pieces of a known length, which may overlap. A call

@@ -19,6 +19,12 @@ pub struct Rope {
 }
 
 impl Rope {
+    /// A copy of these bytes, of which there is one at least.
+    #[inline]
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        Self { first: Some(Bytes::copy_from_slice(bytes)), more: Vec::new(), len: bytes.len() }
+    }
+
     /// The length in bytes of all pieces together.
     #[must_use]
     pub fn len(&self) -> usize {

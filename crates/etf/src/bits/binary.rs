@@ -68,6 +68,15 @@ impl Binary {
         if let Repr::Shared(bytes) = &self.0 { Some(bytes) } else { None }
     }
 
+    /// The bytes that are stored inline, or those that are shared.
+    #[inline]
+    pub(crate) const fn parts(&self) -> Result<&Inline, &Bytes> {
+        match &self.0 {
+            Repr::Inline(bytes) => Ok(bytes),
+            Repr::Shared(bytes) => Err(bytes),
+        }
+    }
+
     pub(crate) fn detach(&mut self) {
         if let Repr::Shared(bytes) = &mut self.0 {
             *bytes = Bytes::copy_from_slice(bytes);

@@ -23,10 +23,19 @@ use crate::{Atom, Rope, Term, tag};
 ///
 /// # Errors
 /// When a part of the term cannot be said in the format; nothing is ever truncated.
+#[inline]
 pub fn encode(term: &Term) -> Result<Rope, EncodeError> {
-    if let Some(rope) = short::encode(term) {
-        return Ok(rope);
+    let mut room = [0; SHORT];
+    match short::encode(term, &mut room) {
+        Some(bytes) => Ok(Rope::of(bytes)),
+        None => encode_long(term),
     }
+}
+
+/// Not a part of [`encode`], which is inlined so that it makes its rope where it belongs: to move one takes a fifth of the time
+/// of a small term.
+#[inline(never)]
+fn encode_long(term: &Term) -> Result<Rope, EncodeError> {
     let mut encoder = Encoder { buffer: Vec::with_capacity(2 * SHORT), ..Encoder::default() };
     encoder.version();
     encoder.term(term)?;

@@ -7,17 +7,28 @@ use crate::{Atom, Binary, Pid, Port, Reference, Term, tag};
 
 #[inline]
 pub(super) fn binary(binary: &Binary, sink: &mut impl Sink) -> Result<(), EncodeError> {
-    header(sink, tag::BINARY, length("a binary", binary.len())?);
-    match binary.shared() {
-        Some(bytes) => sink.share(bytes),
-        None => sink.put(binary),
+    match binary.parts() {
+        Ok(bytes) => {
+            sink.put(&[tag::BINARY, 0, 0, 0, bytes.len()]);
+            sink.inline(bytes);
+        }
+        Err(bytes) => {
+            header(sink, tag::BINARY, length("a binary", bytes.len())?);
+            sink.share(bytes);
+        }
     }
     Ok(())
 }
 
 #[inline]
 pub(crate) fn atom_bytes(atom: &Atom, sink: &mut impl Sink) {
-    let text = atom.as_bytes();
+    let text = match atom.parts() {
+        Ok(text) => {
+            sink.put(&[tag::SMALL_ATOM_UTF8, text.len()]);
+            return sink.inline(text);
+        }
+        Err(text) => text.as_bytes(),
+    };
     match u8::try_from(text.len()) {
         Ok(length) => sink.put(&[tag::SMALL_ATOM_UTF8, length]),
         Err(_) => {

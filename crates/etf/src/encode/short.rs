@@ -4,10 +4,9 @@
 
 use std::slice;
 
-use bytes::Bytes;
-
 use super::{SHORT, as_byte};
-use crate::{Atom, Pid, Rope, Term, tag};
+use crate::inline::Inline;
+use crate::{Atom, Pid, Term, tag};
 
 /// How many different atoms a short frame may have.
 const ATOMS: usize = 16;
@@ -94,12 +93,19 @@ impl<'t> ShortEncoder<'t> {
     }
 }
 
-/// The term with its leading 131; `None` if it is longer than [`SHORT`] or has unusual parts.
-pub(super) fn encode(term: &Term) -> Option<Rope> {
-    let mut bytes = [0; SHORT];
-    let room = put([tag::VERSION], &mut bytes)?;
-    let left = all(slice::from_ref(term), room, &mut InFull)?.len();
-    Some(Bytes::copy_from_slice(bytes.get(..SHORT - left)?).into())
+/// The term with its leading 131; `None` if it is longer than there is room, or has unusual parts.
+#[inline]
+pub(super) fn encode<'r>(term: &Term, room: &'r mut [u8; SHORT]) -> Option<&'r [u8]> {
+    let left = match term {
+        Term::Tuple(items) => {
+            let arity = u8::try_from(items.len()).ok()?;
+            let room = put([tag::VERSION, tag::SMALL_TUPLE, arity], room)?;
+            all(items, room, &mut InFull)?
+        }
+        term => all(slice::from_ref(term), put([tag::VERSION], room)?, &mut InFull)?,
+    };
+    let left = left.len();
+    room.get(..SHORT - left)
 }
 
 /// How atoms are written.
@@ -112,9 +118,13 @@ struct InFull;
 impl Atoms<'_> for InFull {
     #[inline]
     fn put<'r>(&mut self, atom: &Atom, room: &'r mut [u8]) -> Option<&'r mut [u8]> {
-        let text = atom.as_bytes();
-        let length = u8::try_from(text.len()).ok()?;
-        copy(text, put([tag::SMALL_ATOM_UTF8, length], room)?)
+        match atom.parts() {
+            Ok(text) => inline(text, put([tag::SMALL_ATOM_UTF8, text.len()], room)?),
+            Err(text) => {
+                let length = u8::try_from(text.len()).ok()?;
+                copy(text.as_bytes(), put([tag::SMALL_ATOM_UTF8, length], room)?)
+            }
+        }
     }
 }
 
@@ -177,7 +187,10 @@ fn all<'t, 'r>(
         room = match term {
             Term::Int(value) => integer(*value, room)?,
             Term::Atom(atom) => atoms.put(atom, room)?,
-            Term::Binary(bytes) => copy(bytes, header(tag::BINARY, bytes.len(), room)?)?,
+            Term::Binary(bytes) => match bytes.parts() {
+                Ok(bytes) => inline(bytes, put([tag::BINARY, 0, 0, 0, bytes.len()], room)?)?,
+                Err(bytes) => copy(bytes, header(tag::BINARY, bytes.len(), room)?)?,
+            },
             Term::Tuple(items) => {
                 let arity = u8::try_from(items.len()).ok()?;
                 all(items, put([tag::SMALL_TUPLE, arity], room)?, atoms)?
@@ -240,6 +253,16 @@ fn put<const N: usize>(bytes: [u8; N], room: &mut [u8]) -> Option<&mut [u8]> {
     Some(left)
 }
 
+/// A copy of a length that is known takes few steps, where there is room for all of it.
+#[inline]
+fn inline<'a>(bytes: &Inline, room: &'a mut [u8]) -> Option<&'a mut [u8]> {
+    match room.first_chunk_mut() {
+        Some(place) => *place = *bytes.all(),
+        None => return copy(bytes, room),
+    }
+    room.get_mut(bytes.len().into()..)
+}
+
 #[inline]
 fn copy<'a>(bytes: &[u8], room: &'a mut [u8]) -> Option<&'a mut [u8]> {
     let (place, left) = room.split_at_mut_checked(bytes.len())?;
@@ -249,6 +272,8 @@ fn copy<'a>(bytes: &[u8], room: &'a mut [u8]) -> Option<&'a mut [u8]> {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+
     use super::*;
     use crate::{Atom, Encoder, term};
 
@@ -323,9 +348,10 @@ mod tests {
     fn what_just_fits_is_short_and_what_does_not_is_none() {
         let binary = |len: usize| Term::from(vec![1; len].as_slice());
         let version_tag_and_length = 6;
-        let fits = encode(&binary(SHORT - version_tag_and_length)).unwrap();
+        let mut room = [0; SHORT];
+        let fits = encode(&binary(SHORT - version_tag_and_length), &mut room).unwrap();
         assert_eq!(fits.len(), SHORT);
-        assert!(encode(&binary(SHORT - version_tag_and_length + 1)).is_none());
-        assert!(encode(&Term::Float(f64::NAN)).is_none());
+        assert!(encode(&binary(SHORT - version_tag_and_length + 1), &mut room).is_none());
+        assert!(encode(&Term::Float(f64::NAN), &mut room).is_none());
     }
 }

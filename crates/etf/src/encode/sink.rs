@@ -3,11 +3,17 @@
 use bytes::Bytes;
 
 use super::{Encoder, SHARED, atom_bytes};
+use crate::inline::Inline;
 use crate::{Atom, tag};
 
 /// Where encoded bytes go.
 pub(crate) trait Sink {
     fn put(&mut self, bytes: &[u8]);
+
+    #[inline]
+    fn inline(&mut self, bytes: &Inline) {
+        self.put(bytes);
+    }
 
     /// Makes room for what will come at least.
     #[inline]
@@ -36,6 +42,11 @@ impl Sink for Vec<u8> {
     fn put(&mut self, bytes: &[u8]) {
         self.extend_from_slice(bytes);
     }
+
+    #[inline]
+    fn inline(&mut self, bytes: &Inline) {
+        put_inline(bytes, self);
+    }
 }
 
 impl Sink for Encoder {
@@ -47,6 +58,11 @@ impl Sink for Encoder {
     #[inline]
     fn put(&mut self, bytes: &[u8]) {
         self.buffer.extend_from_slice(bytes);
+    }
+
+    #[inline]
+    fn inline(&mut self, bytes: &Inline) {
+        put_inline(bytes, &mut self.buffer);
     }
 
     #[inline]
@@ -66,6 +82,14 @@ impl Sink for Encoder {
             None => atom_bytes(atom, self),
         }
     }
+}
+
+/// A copy of a length that is known takes few steps, also where part of it is taken back.
+#[inline]
+fn put_inline(bytes: &Inline, buffer: &mut Vec<u8>) {
+    let end = buffer.len() + usize::from(bytes.len());
+    buffer.extend_from_slice(bytes.all());
+    buffer.truncate(end);
 }
 
 /// Only counts.
