@@ -48,6 +48,7 @@ pub fn view(data: &[u8]) {
         (Ok(term), Ok(view)) => {
             assert_eq!(view.to_term(), term);
             show(view, &term);
+            assert!(view.walk().count() > 0);
         }
         (Err(error), Err(other)) => assert_eq!(error, other),
         (term, view) => assert_eq!(term.is_ok(), view.is_ok()),

@@ -59,7 +59,7 @@ pub use crate::serde::{
 #[cfg(feature = "jiff")]
 pub use crate::serde::{date, date_time, naive_date_time, time};
 pub use crate::term::{ImproperList, Term};
-pub use crate::view::{Elements, MapView, View, ViewKind};
+pub use crate::view::{Elements, MapView, Step, View, ViewKind, Walk};
 
 /// The examples of the README work.
 #[cfg(all(doctest, feature = "serde"))]

@@ -4,6 +4,7 @@ mod elements;
 mod key;
 mod kind;
 mod skip;
+mod walk;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -14,6 +15,7 @@ pub use self::elements::{Elements, MapView};
 pub(crate) use self::key::Key;
 pub use self::kind::ViewKind;
 use self::skip::{array, length, skip, text};
+pub use self::walk::{Step, Walk};
 use crate::{Atom, DecodeError, Decoder, Limits, Pid, Reference, Term, tag};
 
 /// A term that stays in the bytes that it came in: for looking at messages that are then passed on, or dropped.

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
-use etf::{Atom, Decoder, Limits, RawTerm, Term, View, ViewKind, decode, encode, term};
+use etf::{Atom, Decoder, Limits, RawTerm, Step, Term, View, ViewKind, Walk, decode, encode, term};
 use proptest::prelude::*;
 use proptest::sample::Index;
 
@@ -42,9 +42,45 @@ fn assert_shows(view: View<'_>, term: &Term) {
 /// As many levels as the stack of a test has room for.
 fn assert_parts(view: View<'_>, term: &Term, level: usize) {
     assert!(view == *term);
+    if level < 3 {
+        // Each to its end, where others follow or not.
+        assert_walk(view, term);
+    }
     assert_scalars(view, term);
     if level < 100 {
         assert_elements(view, term, level + 1);
+    }
+}
+
+fn assert_walk(view: View<'_>, term: &Term) {
+    let mut walk = view.walk();
+    assert_eq!(rebuilt(&mut walk), *term);
+    assert!(walk.next().is_none());
+}
+
+/// So many terms of which these are the next steps.
+fn rebuilt_all(walk: &mut Walk<'_>, count: usize) -> Vec<Term> {
+    (0..count).map(|_| rebuilt(walk)).collect()
+}
+
+fn rebuilt(walk: &mut Walk<'_>) -> Term {
+    match walk.next().unwrap() {
+        Step::Atom(text) => Term::Atom(Atom::new(std::str::from_utf8(text).unwrap()).unwrap()),
+        Step::Int(value) => value.into(),
+        Step::Binary(bytes) => Term::Binary(bytes.into()),
+        Step::Tuple(arity) => Term::Tuple(rebuilt_all(walk, arity)),
+        Step::List(count) => Term::list_with_tail(rebuilt_all(walk, count), rebuilt(walk)),
+        Step::Bytes(bytes) => bytes.iter().map(|byte| Term::from(*byte)).collect(),
+        Step::Nil => Term::NIL,
+        Step::Map(pairs) => {
+            let items = rebuilt_all(walk, 2 * pairs);
+            Term::Map(items.chunks(2).map(|pair| (pair[0].clone(), pair[1].clone())).collect())
+        }
+        Step::Other(view) => {
+            assert!(matches!(view.kind(), ViewKind::Other));
+            view.to_term()
+        }
+        step => panic!("{step:?}"),
     }
 }
 
@@ -171,6 +207,16 @@ fn rare_forms_are_shown() {
     ] {
         check(&[&[131], bytes].concat().into(), &Limits::default());
     }
+}
+
+#[test]
+fn what_no_version_leads_is_the_same_error() {
+    for bytes in [&[][..], &[97, 1], &[104, 0], &[130, 97, 1], &[131, 131, 97, 1]] {
+        check(&Bytes::copy_from_slice(bytes), &Limits::default());
+    }
+    let (led, bare) = (Bytes::from_static(&[131, 97, 1]), Bytes::from_static(&[97, 1]));
+    assert_eq!(View::new(&bare, &[], &Limits::default()).unwrap().as_int(), Some(1));
+    assert!(View::new(&led, &[], &Limits::default()).is_err());
 }
 
 #[test]
