@@ -10,7 +10,7 @@ pub(super) struct Budget {
 
 impl Budget {
     /// What an allocation costs besides its bytes.
-    const ALLOCATION: usize = 16;
+    pub(super) const ALLOCATION: usize = 16;
 
     pub(super) const fn new(limits: &Limits) -> Self {
         Self { elements: limits.elements, memory: limits.memory }

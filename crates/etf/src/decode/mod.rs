@@ -7,6 +7,7 @@ mod distinct;
 mod error;
 mod opaque;
 mod open;
+mod plain;
 mod quick;
 #[cfg(feature = "serde")]
 mod resume;
@@ -21,6 +22,7 @@ pub use self::compressed::decode_compressed;
 use self::cursor::Cursor;
 pub use self::error::{DecodeError, DecodeErrorKind};
 use self::open::{Kind, Open};
+pub(crate) use self::plain::is_plain;
 use crate::encode::MAX_ARITY;
 use crate::{Atom, Limits, Term, tag};
 

@@ -44,16 +44,15 @@ struct Notes {
 }
 
 impl Decoder<'_> {
-    /// Checks that the bytes are one term, and no more; `versioned` when 131 leads it. Says where the term starts.
-    pub(crate) fn validate(mut self, versioned: bool) -> Result<usize, super::DecodeError> {
+    /// Checks that the bytes are one term, and no more; `versioned` when 131 leads it.
+    pub(crate) fn validate(mut self, versioned: bool) -> Result<(), super::DecodeError> {
         self.validate_whole(versioned).map_err(|kind| self.blame(kind))
     }
 
-    fn validate_whole(&mut self, versioned: bool) -> Result<usize> {
+    fn validate_whole(&mut self, versioned: bool) -> Result<()> {
         if versioned {
             self.version()?;
         }
-        let start = self.position();
         self.cursor.mark();
         let tag = self.cursor.u8()?;
         if is_container(tag) {
@@ -61,8 +60,7 @@ impl Decoder<'_> {
         } else {
             self.skip_scalar(tag)?;
         }
-        self.end()?;
-        Ok(start)
+        self.end()
     }
 
     /// The term that has others inside and starts with this tag; small tuples by recursion, as far as the decoder does that.

@@ -16,6 +16,7 @@ pub(crate) use self::key::Key;
 pub use self::kind::ViewKind;
 use self::skip::{array, length, skip, text};
 pub use self::walk::{Step, Walk};
+use crate::decode::is_plain;
 use crate::{Atom, DecodeError, Decoder, Limits, Pid, Reference, Term, tag};
 
 /// A term that stays in the bytes that it came in: for looking at messages that are then passed on, or dropped.
@@ -77,6 +78,7 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// When the bytes are malformed, or over the limits.
+    #[inline]
     pub fn new(bytes: &'a Bytes, atoms: &'a [Atom], limits: &Limits) -> Result<Self, DecodeError> {
         Self::checked(bytes, atoms, limits, false)
     }
@@ -85,6 +87,7 @@ impl<'a> View<'a> {
     ///
     /// # Errors
     /// As [`View::new`], and when there is no 131.
+    #[inline]
     pub fn versioned(
         bytes: &'a Bytes,
         atoms: &'a [Atom],
@@ -93,14 +96,21 @@ impl<'a> View<'a> {
         Self::checked(bytes, atoms, limits, true)
     }
 
+    #[inline]
     pub(crate) fn checked(
         bytes: &'a Bytes,
         atoms: &'a [Atom],
         limits: &Limits,
         versioned: bool,
     ) -> Result<Self, DecodeError> {
-        let start = Decoder::new(bytes, atoms, limits).validate(versioned)?;
-        Ok(Self::at(bytes.get(start..).unwrap_or_default(), Frame { input: bytes, atoms }))
+        let (wire, is_led) = match &**bytes {
+            [tag::VERSION, rest @ ..] if versioned => (rest, true),
+            all => (all, !versioned),
+        };
+        if !is_led || !is_plain(wire, atoms, limits) {
+            check(bytes, atoms, limits, versioned)?;
+        }
+        Ok(Self::at(wire, Frame { input: bytes, atoms }))
     }
 
     #[inline]
@@ -322,6 +332,17 @@ impl<'a> View<'a> {
     fn key(self) -> Option<Key<'a>> {
         Key::read(self.wire, self.frame.atoms)
     }
+}
+
+/// Apart from what is inlined.
+#[inline(never)]
+fn check(
+    bytes: &Bytes,
+    atoms: &[Atom],
+    limits: &Limits,
+    versioned: bool,
+) -> Result<(), DecodeError> {
+    Decoder::new(bytes, atoms, limits).validate(versioned)
 }
 
 /// A list of no elements is its tail.
