@@ -72,6 +72,9 @@ struct Place {
 }
 
 impl Place {
+    /// In no other term.
+    const OUTERMOST: Self = Self { level: 0, keys: 0, pending: 0 };
+
     /// Where the last element of a term here is, if that is so near to the outermost that it is read by recursion.
     #[inline]
     fn inside(self) -> Option<Self> {
@@ -123,15 +126,33 @@ impl<'a> Decoder<'a> {
     }
 
     /// The term that is all of the bytes; `versioned` when 131 leads it.
+    #[inline]
     pub(crate) fn whole(mut self, versioned: bool) -> Result<Term, DecodeError> {
-        self.read_whole(versioned).map_err(|kind| self.blame(kind))
+        // A tuple, as most messages are, becomes a term only where that belongs: each move of one waits for all of its parts to be
+        // written, as they are read in other sizes.
+        match self.whole_tuple(versioned) {
+            Ok(Some(items)) => Ok(Term::Tuple(items)),
+            Ok(None) => self.whole_other().map_err(|kind| self.blame(kind)),
+            Err(kind) => Err(self.blame(kind)),
+        }
     }
 
+    /// The elements of the small tuple that is all of the bytes; `None`, and only the 131 is read, where it starts with another tag.
     #[inline]
-    fn read_whole(&mut self, versioned: bool) -> Result<Term> {
+    fn whole_tuple(&mut self, versioned: bool) -> Result<Option<Vec<Term>>> {
         if versioned {
             self.version()?;
         }
+        self.cursor.mark();
+        let [tag::SMALL_TUPLE, rest @ ..] = self.cursor.rest() else { return Ok(None) };
+        self.cursor.set_rest(rest);
+        let items = self.small_tuple(Place::OUTERMOST)?;
+        self.end()?;
+        Ok(Some(items))
+    }
+
+    #[inline(never)]
+    fn whole_other(&mut self) -> Result<Term> {
         let term = self.walk()?;
         self.end()?;
         Ok(term)
@@ -192,14 +213,7 @@ impl<'a> Decoder<'a> {
     fn walk(&mut self) -> Result<Term> {
         self.cursor.mark();
         let tag = self.cursor.u8()?;
-        let place = Place { level: 0, keys: 0, pending: 0 };
-        if tag == tag::SMALL_TUPLE {
-            return self.small_tuple(place).map(Term::Tuple);
-        }
-        if !is_container(tag) {
-            return self.scalar(tag);
-        }
-        self.nested(tag, place)
+        if is_container(tag) { self.nested(tag, Place::OUTERMOST) } else { self.scalar(tag) }
     }
 
     /// The term that has others inside and starts with this tag; the first few levels are read by recursion,

@@ -56,7 +56,7 @@ impl Decoder<'_> {
         self.cursor.mark();
         let tag = self.cursor.u8()?;
         if is_container(tag) {
-            self.skip_nested(tag, Place { level: 0, keys: 0, pending: 0 })?;
+            self.skip_nested(tag, Place::OUTERMOST)?;
         } else {
             self.skip_scalar(tag)?;
         }
