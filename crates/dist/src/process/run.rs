@@ -28,24 +28,29 @@ pub(crate) struct Run {
     lengths: VecDeque<u16>,
     /// What each counts beside its payload.
     each: usize,
+    /// What the run itself counts, with the first of them.
+    own: usize,
 }
 
 impl Run {
-    /// A payload of more bytes than this belongs in no run.
-    pub(crate) const SHORT: usize = 256;
+    /// A payload of more bytes than this belongs in no run. Of so few the decoder copies each part: a term that was
+    /// received keeps no run alive.
+    pub(crate) const SHORT: usize = 255;
 
     /// No messages yet, from that process over that link, with these atoms in their headers.
     pub(crate) fn new(from: Option<Pid>, atoms: Arc<[Atom]>, link: WeakLink) -> Self {
         let retained: usize = atoms.iter().map(|atom| size_of::<Atom>() + atom.retained()).sum();
         let (payloads, lengths) = (BytesMut::new(), VecDeque::new());
-        Self { from, atoms, link, payloads, lengths, each: OVERHEAD + retained }
+        let (each, own) = (OVERHEAD + retained, size_of::<Self>());
+        Self { from, atoms, link, payloads, lengths, each, own }
     }
 
     /// No messages yet, and otherwise like this one.
     pub(crate) fn another(&self) -> Self {
         let (payloads, lengths) = (BytesMut::new(), VecDeque::new());
         let (from, atoms, link) = (self.from.clone(), self.atoms.clone(), self.link.clone());
-        Self { from, atoms, link, payloads, lengths, each: self.each }
+        let (each, own) = (self.each, size_of::<Self>());
+        Self { from, atoms, link, payloads, lengths, each, own }
     }
 
     /// Adds a message. False when there is no room for it.
@@ -53,10 +58,6 @@ impl Run {
         let Ok(length) = u16::try_from(payload.len()) else { return false };
         if self.lengths.len() >= MOST || self.payloads.len() + payload.len() > MOST_BYTES {
             return false;
-        }
-        if self.lengths.is_empty() {
-            self.payloads.reserve(MOST / 4 * payload.len());
-            self.lengths.reserve(MOST / 4);
         }
         self.payloads.extend_from_slice(payload);
         self.lengths.push_back(length);
@@ -70,7 +71,7 @@ impl Run {
 
     /// What all of them count, in bytes as retained.
     pub(super) fn size(&self) -> usize {
-        self.payloads.len() + self.len() * self.each
+        self.payloads.len() + self.len() * self.each + self.own
     }
 
     /// The next message as it came, and what it counts.
@@ -97,7 +98,8 @@ impl Run {
 
     fn payload(&mut self) -> Option<(Bytes, usize)> {
         let length = usize::from(self.lengths.pop_front()?);
-        Some((self.payloads.split_to(length).freeze(), length + self.each))
+        let size = length + self.each + std::mem::take(&mut self.own);
+        Some((self.payloads.split_to(length).freeze(), size))
     }
 }
 
@@ -141,6 +143,11 @@ mod tests {
         let most = MOST_BYTES / Run::SHORT;
         assert_eq!((0..100).filter(|_| long.push(&[0; Run::SHORT])).count(), most);
         assert!(!long.push(&[0]));
+        // What they count is no less than half of what they take.
+        for run in [short.another(), filled(&[&[0; Run::SHORT]]), long] {
+            assert!(run.payloads.capacity() <= 2 * run.payloads.len());
+            assert!(run.size() >= size_of::<Run>());
+        }
         let mut next = short.another();
         assert_eq!((next.len(), next.push(&payload(1))), (0, true));
     }
@@ -154,7 +161,8 @@ mod tests {
         let (whole, mut sum) = (came.size(), 0);
         for n in 0..20 {
             let (envelope, size) = came.next().unwrap();
-            assert_eq!(size, envelope.size());
+            let own = if n == 0 { size_of::<Run>() } else { 0 };
+            assert_eq!(size, envelope.size() + own);
             sum += size;
             let (read, same) = read.read(&limits).unwrap();
             let read = read.unwrap();
