@@ -368,7 +368,10 @@ impl Outbox {
                             self.emptied.notify_waiters();
                         }
                     }
-                    return Some(state.take());
+                    let (batch, unused) = state.take();
+                    drop(state);
+                    self.room.add_permits(unused);
+                    return Some(batch);
                 }
                 if state.phase != Phase::Open {
                     return None;
@@ -547,13 +550,12 @@ impl State {
         }
     }
 
-    /// Takes what is queued.
-    fn take(&mut self) -> Batch {
+    /// Takes what is queued, and says how much of the room that was taken for it was not used.
+    fn take(&mut self) -> (Batch, usize) {
         let segments = Segments::with_room(std::mem::take(&mut self.spare));
         let mut batch = std::mem::replace(&mut self.queued, Batch { segments, ..Batch::default() });
-        batch.room += usize::try_from(std::mem::take(&mut self.taken)).unwrap_or(usize::MAX);
         batch.tick = std::mem::take(&mut self.tick) && !batch.segments.has_remaining();
-        batch
+        (batch, usize::try_from(std::mem::take(&mut self.taken)).unwrap_or_default())
     }
 
     /// Keeps room for later, unless it is much.

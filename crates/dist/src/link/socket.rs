@@ -21,7 +21,7 @@ use crate::wire::frame::{FrameBuffer, READ_CHUNK};
 const PIECE: usize = 8 * 1024;
 
 /// How much of what was written may wait in the system until it is sent. A short message that is written next
-/// waits behind all of that, and the system would hold megabytes; what waits in the link's own queue it goes before.
+/// waits behind all of that, and the system would hold megabytes; the fragments that wait in lanes it goes before.
 #[cfg(any(target_os = "android", target_os = "linux"))]
 const UNSENT: u32 = 128 * 1024;
 

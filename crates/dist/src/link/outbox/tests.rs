@@ -210,6 +210,10 @@ async fn short_messages_take_their_room_together_and_give_all_of_it_back() {
         }
         assert_eq!(outbox.try_send_short(&short(50)), Ok(true));
         assert_eq!(outbox.queued_bytes(), 50);
+        let batch = next(&outbox).await.1;
+        assert_eq!((outbox.queued_bytes(), outbox.room.available_permits()), (50, whole - 50));
+        outbox.written(batch);
+        assert_eq!(outbox.room.available_permits(), whole);
         outbox.close();
         assert_eq!(outbox.try_send_short(&short(1)), Err(Refused::Closed));
     }
