@@ -84,9 +84,12 @@ impl Sink for Encoder {
     }
 }
 
-/// A copy of a length that is known takes few steps, also where part of it is taken back.
+/// A copy of a length that is known takes few steps, also where part of it is taken back. No room is made for that part.
 #[inline]
 fn put_inline(bytes: &Inline, buffer: &mut Vec<u8>) {
+    if buffer.capacity() - buffer.len() < Inline::MAX {
+        return buffer.extend_from_slice(bytes);
+    }
     let end = buffer.len() + usize::from(bytes.len());
     buffer.extend_from_slice(bytes.all());
     buffer.truncate(end);
