@@ -74,7 +74,7 @@ fn bare(bytes: &[u8]) -> Option<u64> {
             }
             [119, length, rest @ ..] => {
                 let (text, rest) = rest.split_at_checked((*length).into())?;
-                sum += std::str::from_utf8(text).ok()?.len() as u64;
+                sum += text.is_ascii().then_some(text.len())? as u64;
                 rest
             }
             [109, a, b, c, d, rest @ ..] => {

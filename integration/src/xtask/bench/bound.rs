@@ -10,6 +10,7 @@ use dist::etf::{Atom, Pid, Term, encode, term};
 use dist::{Flags, NodeName};
 use integration::raw_peer::{self, Fragments, frame, read};
 use integration::{Beam, RawPeer, World, unique};
+use socket2::SockRef;
 use tokio::task::{JoinHandle, spawn_blocking};
 
 use super::sample;
@@ -53,6 +54,8 @@ pub(super) async fn dial(
     let peer = RawPeer::connect_at(addr, &node, name, &world.cookie, flags).await?;
     let socket = peer.into_std()?;
     socket.set_nonblocking(false)?;
+    // As our links do: what answers is not to wait behind megabytes.
+    SockRef::from(&socket).set_tcp_notsent_lowat(128 * 1024)?;
     Ok(socket)
 }
 
