@@ -142,10 +142,11 @@ mod tests {
         let mut long = run();
         let most = MOST_BYTES / Run::SHORT;
         assert_eq!((0..100).filter(|_| long.push(&[0; Run::SHORT])).count(), most);
-        assert!(!long.push(&[0]));
+        assert!(!long.push(&[0; Run::SHORT]));
         // What they count is no less than half of what they take.
         for run in [short.another(), filled(&[&[0; Run::SHORT]]), long] {
-            assert!(run.payloads.capacity() <= 2 * run.payloads.len());
+            let (room, used) = (run.payloads.capacity(), run.payloads.len());
+            assert!(room <= 2 * used, "{room} for {used}");
             assert!(run.size() >= size_of::<Run>());
         }
         let mut next = short.another();
