@@ -2,7 +2,7 @@
 
 use anyhow::Result;
 use dist::etf::{Atom, Pid, Reference, Term, term};
-use dist::{DownReason, ErpcError, Flags, NodeEvent, RpcError};
+use dist::{DownReason, ErpcError, Flags, NodeEvent, NodeEvents, Process, RpcError};
 use integration::raw_peer::{PLAIN, frame, read};
 use integration::{RawPeer, SOON, World, event, eventually, name_of, unique};
 use tokio::io::AsyncReadExt;
@@ -98,6 +98,25 @@ async fn an_operation_with_wrong_fields_closes_its_link_and_an_unknown_one_does_
     .await
 }
 
+/// What is next in the mailbox is not received, and ends the link to the peer as malformed.
+async fn costs_the_link(
+    mailbox: &mut Process,
+    peer: &mut RawPeer,
+    events: &mut NodeEvents,
+) -> Result<()> {
+    tokio::select! {
+        message = mailbox.recv() => panic!("{message:?}"),
+        closed = peer.closed() => closed?,
+    }
+    let reason = event(events, "down", |event| match event {
+        NodeEvent::Down { reason, .. } => Some(reason),
+        _ => None,
+    })
+    .await?;
+    assert!(matches!(reason, DownReason::Malformed(_)), "{reason}");
+    Ok(())
+}
+
 #[tokio::test]
 async fn a_malformed_message_costs_its_link_when_it_is_received() -> Result<()> {
     let world = World::new().await?;
@@ -111,16 +130,7 @@ async fn a_malformed_message_costs_its_link_when_it_is_received() -> Result<()> 
     peer.send(&frame(&control, Some(&term!(before)))).await?;
     peer.send(&cut).await?;
     assert_eq!(mailbox.recv().await.unwrap().term, Term::atom("before"));
-    tokio::select! {
-        message = mailbox.recv() => panic!("{message:?}"),
-        closed = peer.closed() => closed?,
-    }
-    let reason = event(&mut events, "down", |event| match event {
-        NodeEvent::Down { reason, .. } => Some(reason),
-        _ => None,
-    })
-    .await?;
-    assert!(matches!(reason, DownReason::Malformed(_)), "{reason}");
+    costs_the_link(&mut mailbox, &mut peer, &mut events).await?;
     Ok(())
 }
 
@@ -164,16 +174,7 @@ async fn one_that_is_malformed_among_many_costs_the_link_too_and_none_changes_it
             assert_eq!(Term::Pid(message.from.unwrap()), pid("raw@127.0.0.1", 1, 7));
         }
     }
-    tokio::select! {
-        message = sink.recv() => panic!("{message:?}"),
-        closed = peer.closed() => closed?,
-    }
-    let reason = event(&mut events, "down", |event| match event {
-        NodeEvent::Down { reason, .. } => Some(reason),
-        _ => None,
-    })
-    .await?;
-    assert!(matches!(reason, DownReason::Malformed(_)), "{reason}");
+    costs_the_link(&mut sink, &mut peer, &mut events).await?;
     assert!(node.stats().mailboxes.iter().all(|mailbox| mailbox.messages == 0));
     Ok(())
 }

@@ -111,14 +111,8 @@ async fn bounds(
             bound.push(latency(driver, &call(&name, callers)).await?.0);
             theirs.push(latency(driver, &call(beam.name(), callers)).await?.0);
         }
-        rows.push(Row::new(
-            format!(
-                "GenServer.call to a thread that only answers, {how}, {callers} at once, median, µs"
-            ),
-            median(bound),
-            Some(("BEAM", median(theirs))),
-            Goal::None,
-        ));
+        let what = format!("GenServer.call to a thread that only answers, {how}");
+        rows.push(bound_row(&what, callers, bound, theirs));
     }
     driver.eval(format!("erlang:disconnect_node('{name}')")).await?;
     Ok(rows)
@@ -142,14 +136,16 @@ async fn asked(
             bound.push(median(times));
             theirs.push(latency(driver, &erpc(beam.name(), callers)).await?.0);
         }
-        rows.push(Row::new(
-            format!("erpc from a thread that only asks, {how}, {callers} at once, median, µs"),
-            median(bound),
-            Some(("BEAM", median(theirs))),
-            Goal::None,
-        ));
+        let what = format!("erpc from a thread that only asks, {how}");
+        rows.push(bound_row(&what, callers, bound, theirs));
     }
     Ok(rows)
+}
+
+/// A row of what anybody could reach.
+fn bound_row(what: &str, callers: usize, bound: Vec<f64>, theirs: Vec<f64>) -> Row {
+    let what = format!("{what}, {callers} at once, median, µs");
+    Row::new(what, median(bound), Some(("BEAM", median(theirs))), Goal::None)
 }
 
 /// A row for the median and one for the 99th percentile.
