@@ -71,19 +71,42 @@ pub(super) async fn rows() -> Result<Vec<Row>> {
     for (how, wait) in WAITS {
         rows.extend(bounds(&world, &driver, &beam, how, wait).await?);
     }
-    let name = name_of(&beam)?;
     for callers in CALLERS {
-        let (mut ours, mut theirs) = (Vec::new(), Vec::new());
-        for _ in 0..ROUNDS {
-            ours.push(rpc(&node, &name, callers).await?);
-            theirs.push(latency(&driver, &erpc(beam.name(), callers)).await?);
-        }
+        let (ours, theirs) = rpcs(&node, &driver, &beam, callers).await?;
         pair(&mut rows, "erpc to a BEAM node", callers, ours, theirs);
     }
     for (how, wait) in WAITS {
         rows.extend(asked(&world, &driver, &beam, how, wait).await?);
     }
+    rows.push(of_one_scheduler(&node, &driver, &beam).await?);
     Ok(rows)
+}
+
+/// The same with a single scheduler in the node that is called. On two cores its second one, where it wakes up,
+/// takes the place of those who call, and each waits for a lock that the other holds: that makes slow rounds.
+async fn of_one_scheduler(node: &Node, driver: &Beam, beam: &Beam) -> Result<Row> {
+    let all = beam.eval("erlang:system_flag(schedulers_online, 1)").await?;
+    let callers = CALLERS[1];
+    let (ours, theirs) = rpcs(node, driver, beam, callers).await?;
+    beam.eval(format!("erlang:system_flag(schedulers_online, {all})")).await?;
+    let medians = |of: Vec<Latency>| of.into_iter().map(|latency| latency.0).collect();
+    Ok(bound_row("erpc to a BEAM node of one scheduler", callers, medians(ours), medians(theirs)))
+}
+
+/// Rounds of calls by `erpc`, from Rust and from a BEAM node.
+async fn rpcs(
+    node: &Node,
+    driver: &Beam,
+    beam: &Beam,
+    callers: usize,
+) -> Result<(Vec<Latency>, Vec<Latency>)> {
+    let name = name_of(beam)?;
+    let (mut ours, mut theirs) = (Vec::new(), Vec::new());
+    for _ in 0..ROUNDS {
+        ours.push(rpc(node, &name, callers).await?);
+        theirs.push(latency(driver, &erpc(beam.name(), callers)).await?);
+    }
+    Ok((ours, theirs))
 }
 
 fn call(node: &str, callers: usize) -> String {
