@@ -30,13 +30,13 @@ pub(crate) struct Inner {
     state: Mutex<State>,
 }
 
+/// What most processes of a large number do not have is boxed: an idle process is to be small.
 #[derive(Debug, Default)]
 struct State {
     /// Why the process ended, once it has.
-    reason: Option<Term>,
+    reason: Option<Box<Term>>,
     trap_exit: bool,
-    name: Option<Atom>,
-    /// Made when first needed: most processes of a large number have no relations.
+    name: Option<Box<Atom>>,
     relations: Option<Box<Relations>>,
 }
 
@@ -138,7 +138,7 @@ impl Inner {
 
     /// The registered name.
     pub(crate) fn name(&self) -> Option<Atom> {
-        self.lock().name.clone()
+        self.lock().name.as_deref().cloned()
     }
 
     /// Sets or takes away the name; the table of processes does so while it holds its own lock.
@@ -148,7 +148,7 @@ impl Inner {
         if name.is_some() && state.reason.is_some() {
             return false;
         }
-        state.name = name;
+        state.name = name.map(Box::new);
         true
     }
 
@@ -164,7 +164,7 @@ impl Inner {
 
     /// Why the process ended, once it has.
     pub(crate) fn end_reason(&self) -> Option<Term> {
-        self.lock().reason.clone()
+        self.lock().reason.as_deref().cloned()
     }
 
     /// Tells which task the process is, right after it was started.
@@ -340,7 +340,7 @@ impl Inner {
         if state.reason.is_some() {
             return None;
         }
-        state.reason = Some(reason.clone());
+        state.reason = Some(Box::new(reason.clone()));
         let relations = state.relations.take();
         drop(state);
         self.queue.close();
