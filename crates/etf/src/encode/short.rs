@@ -6,7 +6,7 @@ use std::slice;
 
 use super::{SHORT, as_byte};
 use crate::inline::Inline;
-use crate::{Atom, Pid, Term, tag};
+use crate::{Atom, Pid, Reference, Term, tag};
 
 /// How many different atoms a short frame may have.
 const ATOMS: usize = 16;
@@ -168,6 +168,11 @@ fn write<'t, 'r>(
         Term::List(items) => list(items, room, atoms),
         Term::Map(map) => all(map.items(), header(tag::MAP, map.len(), room)?, atoms),
         Term::Pid(value) => pid(value, room, atoms),
+        Term::Reference(value) => reference(value, room, atoms),
+        Term::ImproperList(list) => {
+            let room = all(list.items(), header(tag::LIST, list.items().len(), room)?, atoms)?;
+            all(slice::from_ref(list.tail()), room, atoms)
+        }
         Term::Int(_) | Term::Atom(_) | Term::Binary(_) | Term::Tuple(_) => {
             all(slice::from_ref(term), room, atoms)
         }
@@ -231,6 +236,18 @@ fn pid<'t, 'r>(
     put(pid.creation.to_be_bytes(), room)
 }
 
+fn reference<'t, 'r>(
+    reference: &'t Reference,
+    room: &'r mut [u8],
+    atoms: &mut impl Atoms<'t>,
+) -> Option<&'r mut [u8]> {
+    let words = reference.words();
+    let room = put([tag::NEWER_REFERENCE, 0, u8::try_from(words.len()).ok()?], room)?;
+    let room = atoms.put(reference.node(), room)?;
+    let room = put(reference.creation().to_be_bytes(), room)?;
+    words.iter().try_fold(room, |room, word| put(word.to_be_bytes(), room))
+}
+
 #[inline]
 fn integer(value: i64, room: &mut [u8]) -> Option<&mut [u8]> {
     if let Ok(byte) = u8::try_from(value) {
@@ -288,8 +305,11 @@ mod tests {
     fn terms() -> Vec<Term> {
         let nested = (0..200).fold(term!(x), |term, _| Term::Tuple(vec![term]));
         let pid = |node| Pid { node: Atom::from_static(node), id: 1, serial: 2, creation: 3 };
+        let reference = |words| Reference::new(Atom::from_static("a@h"), 3, words).unwrap();
         vec![
             term!({(pid("a@h")), [(pid("b@h")), (Term::atom("a@h"))]}),
+            term!({[alias | (Term::Reference(reference(&[1, 2, 3])))], (Term::atom("a@h"))}),
+            Term::Reference(reference(&[1, 2, 3, 4, 5])),
             term!({"$gen_cast", {event, 42, "hello"}}),
             term!([]),
             term!([1, 255]),
