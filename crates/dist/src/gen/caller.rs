@@ -5,6 +5,7 @@ use std::sync::Arc;
 use etf::{EncodeError, Pid, Term};
 
 use super::message::GenFrom;
+use crate::error::SendError;
 use crate::flags::Flags;
 use crate::link::Link;
 use crate::name::NodeName;
@@ -51,13 +52,11 @@ impl Caller {
             shared.reply_here(server, from, reply);
             return Ok(());
         }
-        match shared.links.link(&from.pid.node) {
-            Some(link) => reply_across(&link, server, from, reply).await,
-            None => {
-                shared.reply_when_connected(server, from, reply);
-                Ok(())
-            }
-        }
+        let Some(link) = shared.links.link(&from.pid.node) else {
+            shared.reply_when_connected(server, from, reply);
+            return Ok(());
+        };
+        reply_across(&link, server, from, reply).await
     }
 }
 
@@ -93,25 +92,29 @@ impl Shared {
 
 /// Replies to the alias that the tag names, so that a reply that is late reaches nobody, and to the
 /// pid where there is none or the peer does not know aliases (`gen.erl`, `reply/2`).
-async fn reply_across(
+fn reply_across(
     link: &Arc<Link>,
     server: Pid,
     from: GenFrom,
     reply: Term,
-) -> Result<(), EncodeError> {
-    if from.pid.creation != link.peer.creation {
-        // Of an earlier incarnation: nobody waits any more.
-        return Ok(());
+) -> impl Future<Output = Result<(), EncodeError>> {
+    // Of an earlier incarnation nobody waits any more.
+    let message = (from.pid.creation == link.peer.creation).then(|| {
+        let alias = from
+            .alias()
+            .filter(|alias| link.flags.contains(Flags::ALIAS) && *alias.node() == from.pid.node);
+        let control = match alias {
+            Some(alias) => Control::alias_send(server, alias.clone(), link.flags),
+            None => Control::send(server, from.pid, link.flags),
+        };
+        (control, Term::Tuple(vec![from.tag, reply]))
+    });
+    async move {
+        let Some((control, reply)) = message else { return Ok(()) };
+        match link.send(control, reply).await {
+            Err(SendError::Encode(error)) => Err(error),
+            // A link that goes down has told the caller itself.
+            Ok(()) | Err(_) => Ok(()),
+        }
     }
-    let alias = from
-        .alias()
-        .filter(|alias| link.flags.contains(Flags::ALIAS) && *alias.node() == from.pid.node);
-    let control = match alias {
-        Some(alias) => Control::alias_send(server, alias.clone(), link.flags),
-        None => Control::send(server, from.pid, link.flags),
-    };
-    let bytes = link.encode_away(control, Term::Tuple(vec![from.tag, reply])).await?;
-    // A link that goes down has told the caller itself.
-    let _ = link.outbox.send(bytes).await;
-    Ok(())
 }

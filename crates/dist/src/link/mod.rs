@@ -22,6 +22,8 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use etf::{DecodeError, Pid, ShortEncoder, Term};
+use futures::future::BoxFuture;
+use tokio::task::consume_budget;
 use tokio_util::sync::CancellationToken;
 
 pub(crate) use counters::Counters;
@@ -33,7 +35,7 @@ pub(crate) use relations::{NoRelation, Relation, Relations};
 pub(crate) use secure::Security;
 pub(crate) use socket::Socket;
 
-use crate::error::DownReason;
+use crate::error::{DownReason, SendError};
 use crate::flags::Flags;
 use crate::node::{Peer, PeerStats, Refusals, Shared};
 use crate::wire::incoming::Framing;
@@ -138,11 +140,54 @@ impl Link {
         self.outbox.try_send_short(&encoder)
     }
 
+    /// Sends a message of a process, waiting for room in the queue. Cancelling the wait sends nothing.
+    ///
+    /// # Errors
+    /// When the link is gone, or the payload has no external form.
+    pub(crate) async fn send(
+        self: &Arc<Self>,
+        control: Term,
+        payload: Term,
+    ) -> Result<(), SendError> {
+        // As waiting for room does: who sends without end lets others run.
+        consume_budget().await;
+        let short = self.try_send_short(|encoder| {
+            encoder.term(&control)?;
+            encoder.term(&payload)
+        });
+        if short.map_err(|refused| self.refused(refused))? {
+            return Ok(());
+        }
+        self.send_long(control, payload).await
+    }
+
+    /// As [`Link::send`], of a message that is not short or has to wait.
+    ///
+    /// The future is boxed: the futures of all processes that may ever send would have room for it.
+    ///
+    /// # Errors
+    /// As [`Link::send`].
+    pub(crate) fn send_long<'a>(
+        self: &'a Arc<Self>,
+        control: Term,
+        payload: Term,
+    ) -> BoxFuture<'a, Result<(), SendError>> {
+        Box::pin(async move {
+            let message = self.encode_away(control, payload).await?;
+            self.outbox.send(message).await.map_err(|refused| self.refused(refused))
+        })
+    }
+
+    /// What a sender is told.
+    pub(crate) fn refused(&self, refused: Refused) -> SendError {
+        refused.into_error(self.peer.name.clone())
+    }
+
     /// As [`Link::encode`]. A large message is encoded where it holds up no task.
     ///
     /// # Errors
     /// As [`Link::encode`].
-    pub(crate) async fn encode_away(
+    async fn encode_away(
         self: &Arc<Self>,
         control: Term,
         payload: Term,

@@ -208,7 +208,7 @@ impl Outbox {
         still: impl FnOnce() -> bool,
     ) -> Result<(), Refused> {
         if self.is_for_lane(&message) {
-            let cost = self.waits.until(self.hold(message.len())).await?;
+            let cost = self.waits.until(Box::pin(self.hold(message.len()))).await?;
             return if still() { self.push(message, cost) } else { Ok(()) };
         }
         let cost = self.cost(&message);
@@ -218,7 +218,8 @@ impl Outbox {
             Ok(permit) => permit,
             // There is none while others wait, so nobody is overtaken.
             Err(_) => {
-                self.waits.until(self.room.acquire_many(cost)).await.map_err(|_| Refused::Closed)?
+                let room = Box::pin(self.room.acquire_many(cost));
+                self.waits.until(room).await.map_err(|_| Refused::Closed)?
             }
         };
         if still() {

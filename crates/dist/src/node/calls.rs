@@ -201,9 +201,7 @@ impl Shared {
             (module, function, arguments.len()),
             vec![Term::atom("monitor")],
         );
-        let request = link.encode_away(control, Term::List(arguments)).await?;
-        let sent = link.outbox.send(request).await;
-        sent.map_err(|refused| refused.into_error(node.clone()))?;
+        link.send(control, Term::List(arguments)).await?;
         Ok(call)
     }
 

@@ -188,9 +188,7 @@ impl Shared {
             },
         };
         let Some(control) = receiver.control(from, &link) else { return Ok(()) };
-        let message = link.encode_away(control, message).await?;
-        let sent = link.outbox.send(message).await;
-        sent.map_err(|refused| refused.into_error(link.peer.name.clone()))
+        link.send_long(control, message).await
     }
 
     fn try_send(
@@ -211,7 +209,7 @@ impl Shared {
         };
         let Some(control) = receiver.control(from, &link) else { return Ok(()) };
         let bytes = link.encode(&control, Some(&message))?;
-        link.outbox.try_send(bytes).map_err(|refused| refused.into_error(node))
+        link.outbox.try_send(bytes).map_err(|refused| link.refused(refused))
     }
 
     /// The short way, of nearly every message: its node has a link that is up and has room for it.
@@ -239,7 +237,7 @@ impl Shared {
             Some(match sent {
                 Ok(true) => Ok(None),
                 Ok(false) => Ok(Some(link.clone())),
-                Err(refused) => Err(refused.into_error(link.peer.name.clone())),
+                Err(refused) => Err(link.refused(refused)),
             })
         });
         let Some(sent) = short.flatten() else { return Ok(Short::NoLink(to)) };

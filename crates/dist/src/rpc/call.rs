@@ -156,8 +156,7 @@ impl Node {
             let cast = Term::Tuple(vec![Term::atom("$gen_cast"), Term::Tuple(call)]);
             (Control::reg_send(own.clone(), Atom::from_static("rex")), cast)
         };
-        let frame = link.encode_away(control, payload).await?;
-        link.outbox.send(frame).await.map_err(|refused| refused.into_error(target.clone()))
+        link.send(control, payload).await
     }
 }
 
