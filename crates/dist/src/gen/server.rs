@@ -176,7 +176,7 @@ pub(super) enum Next {
 
 impl<S: GenServer> Server<S> {
     /// Serves until the end, whose reason it returns.
-    pub(super) async fn run(mut self) -> Exit {
+    pub(super) async fn run(&mut self) -> Exit {
         loop {
             let message = if self.sys.suspended {
                 self.next_while_suspended().await
@@ -217,7 +217,9 @@ impl<S: GenServer> Server<S> {
                 let caller = Caller::new(from, self.process.pid().clone(), shared);
                 return self.handle_call(request, caller).await;
             }
-            Incoming::System(from, request) => return sys::handle(self, from, request).await,
+            Incoming::System(from, request) => {
+                return Box::pin(sys::handle(self, from, request)).await;
+            }
             Incoming::Cast(request) => {
                 self.state.handle_cast(request, &mut self.process).await?;
             }

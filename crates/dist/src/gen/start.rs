@@ -64,14 +64,13 @@ pub(super) async fn start<S: GenServer>(
         |inner, _| inner.set_kind(kind),
         move |process| async move {
             let _ = reveal.send(process.parts().1.clone());
-            match begin::<S>(process, name, parent, init).await {
-                Ok(server) => {
-                    // The starter may not be waiting any more; the server was started all the same.
-                    let _ = tell.send(Ok(()));
-                    server.run().await
-                }
-                Err((error, process)) => fail(error, process, tell),
-            }
+            let mut server = match begin::<S>(process, name, parent, init).await {
+                Ok(server) => server,
+                Err((error, process)) => return fail(error, process, tell),
+            };
+            // The starter may not be waiting any more; the server was started all the same.
+            let _ = tell.send(Ok(()));
+            server.run().await
         },
     );
     let pid = pid.ok_or(ServerStartError::ShuttingDown)?;
