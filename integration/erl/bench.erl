@@ -1,5 +1,7 @@
 %% Measures calls from this node: N callers at once, each making its share of them.
 -module(bench).
+-behaviour(gen_server).
+-export([idle_servers/1, init/1, handle_call/3, handle_cast/2]).
 -export([call/3, erpc/3, broadcast/3, count_broadcasts/1, join/3, seen/2]).
 
 %% {Median, 99th percentile} in microseconds of gen_server:call/3 to a server that replies at once.
@@ -66,3 +68,15 @@ seen(Group, Count) ->
         Count -> ok;
         _ -> timer:sleep(1), seen(Group, Count)
     end.
+
+%% Bytes of memory that each of so many gen_servers takes which wait for a message.
+idle_servers(Count) ->
+    Before = erlang:memory(processes),
+    Pids = [element(2, gen_server:start(?MODULE, [], [])) || _ <- lists:seq(1, Count)],
+    After = erlang:memory(processes),
+    [exit(Pid, kill) || Pid <- Pids],
+    (After - Before) / Count.
+
+init([]) -> {ok, []}.
+handle_call(_, _, State) -> {reply, State, State}.
+handle_cast(_, State) -> {noreply, State}.

@@ -9,6 +9,7 @@ use integration::{Beam, World, name_of, unique};
 
 use super::asker::Asker;
 use super::bound::{self, Wait};
+use super::load;
 use super::row::{Goal, Row};
 use super::sample::median;
 
@@ -51,11 +52,7 @@ pub(super) async fn rows() -> Result<Vec<Row>> {
     let world = World::new().await?;
     let (driver, beam) = tokio::try_join!(world.beam("driver"), world.beam("beam"))?;
     let node = world.node("rust")?.start().await?;
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/erl/bench.erl");
-    let load = format!(
-        "{{ok, bench, B}} = compile:file(\"{source}\", [binary]), code:load_binary(bench, \"bench\", B), ok"
-    );
-    driver.eval(load).await?;
+    load(&driver).await?;
     beam.eval(PONG).await?;
     Pong::start_named(&node, "pong", ()).await?;
 

@@ -7,6 +7,7 @@ use dist::etf::{Pid, Term, term};
 use dist::{Node, NodeName, PubSub};
 use integration::{Beam, World, eventually, name_of, with_member_code};
 
+use super::load;
 use super::row::{Goal, Row};
 use super::sample::median;
 
@@ -29,15 +30,6 @@ pub(super) async fn rows() -> Result<Vec<Row>> {
     let mut rows = vec![broadcasts().await?];
     rows.extend(members().await?);
     Ok(rows)
-}
-
-async fn load(beam: &Beam) -> Result<()> {
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/erl/bench.erl");
-    beam.eval(format!(
-        "{{ok, bench, B}} = compile:file(\"{source}\", [binary]), code:load_binary(bench, \"bench\", B), ok"
-    ))
-    .await
-    .map(drop)
 }
 
 async fn broadcasts() -> Result<Row> {

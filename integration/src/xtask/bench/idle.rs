@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use anyhow::Result;
-use dist::Process;
+use dist::etf::{Term, term};
+use dist::{Caller, Exit, GenServer, Process, Reply};
 use integration::joined::JoinOptions;
 use integration::{SOON, World};
 
-use super::Cluster;
 use super::row::{Goal, Row};
 use super::sample::Usage;
+use super::{Cluster, load};
 
 /// Long enough for several heartbeats and a few clock ticks of CPU time.
 const WATCHED: Duration = Duration::from_secs(20);
@@ -17,7 +18,7 @@ const WATCHED: Duration = Duration::from_secs(20);
 const PROCESSES: u32 = 100_000;
 
 pub(super) async fn rows() -> Result<Vec<Row>> {
-    let mut rows = vec![process().await?];
+    let mut rows = vec![process().await?, server().await?];
     let cluster = Cluster::start(3).await?;
     let options = JoinOptions::new(&cluster.world, &cluster.postgres, cluster.channel);
     let node = options.args(["--heartbeat-interval", "5000"]).start()?;
@@ -61,7 +62,7 @@ async fn process() -> Result<Row> {
         node.spawn(|mut process: Process| async move { while process.recv().await.is_some() {} });
     }
     let mut last = node.register("last")?;
-    node.send(last.pid().clone(), dist::etf::term!(turn)).await?;
+    node.send(last.pid().clone(), term!(turn)).await?;
     last.recv().await;
     let each = (Usage::of(own)?.resident - before) * 1e6 / f64::from(PROCESSES);
     let world = World::new().await?;
@@ -74,4 +75,36 @@ async fn process() -> Result<Row> {
         .await?
         .parse()?;
     Ok(Row::new("an idle process, bytes", each, Some(("BEAM", theirs)), Goal::Below(1024.0)))
+}
+
+/// A server with no state of its own.
+struct Idle;
+
+impl GenServer for Idle {
+    type Init = ();
+
+    async fn init((): (), _: &mut Process) -> Result<Self, Exit> {
+        Ok(Self)
+    }
+
+    async fn handle_call(&mut self, _: Term, _: &Caller, _: &mut Process) -> Result<Reply, Exit> {
+        Ok(Reply::Later)
+    }
+}
+
+/// What a server that waits for a message costs.
+async fn server() -> Result<Row> {
+    let world = World::without_epmd()?;
+    let node = world.node("rust")?.start().await?;
+    let own = std::process::id();
+    let before = Usage::of(own)?.resident;
+    for _ in 0..PROCESSES {
+        Idle::start(&node, ()).await?;
+    }
+    let each = (Usage::of(own)?.resident - before) * 1e6 / f64::from(PROCESSES);
+    let world = World::new().await?;
+    let beam = world.beam("n").await?;
+    load(&beam).await?;
+    let theirs: f64 = beam.eval(format!("bench:idle_servers({PROCESSES})")).await?.parse()?;
+    Ok(Row::new("an idle GenServer, bytes", each, Some(("BEAM", theirs)), Goal::None))
 }

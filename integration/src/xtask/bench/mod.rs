@@ -20,7 +20,7 @@ mod sample;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail, ensure};
-use integration::{ElixirNode, MemberOptions, Postgres, World};
+use integration::{Beam, ElixirNode, MemberOptions, Postgres, World};
 
 use self::row::Row;
 use crate::host::{self, say};
@@ -103,6 +103,16 @@ async fn measure_group(group: &str) -> Result<()> {
     };
     println!("{}", serde_json::to_string(&rows)?);
     Ok(())
+}
+
+/// Loads what a BEAM node measures itself.
+async fn load(beam: &Beam) -> Result<()> {
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/erl/bench.erl");
+    beam.eval(format!(
+        "{{ok, bench, B}} = compile:file(\"{source}\", [binary]), code:load_binary(bench, \"bench\", B), ok"
+    ))
+    .await
+    .map(drop)
 }
 
 /// BEAM nodes that form a cluster through Postgres, for a node of ours to join.
