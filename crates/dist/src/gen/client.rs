@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etf::{EncodeError, Term};
+use futures::FutureExt;
+use futures::future::Either;
 use tokio::time::{Instant, timeout_at};
 
 use super::message;
@@ -253,14 +255,18 @@ pub(super) fn tag_reference(tag: &Term) -> Option<&etf::Reference> {
 }
 
 /// Does something within a time, which is for ever where there is none.
-pub(super) async fn within<T>(
+pub(super) fn within<T>(
     timeout: Option<Duration>,
     work: impl Future<Output = Result<T, CallError>>,
-) -> Result<T, CallError> {
-    let Some(time) = timeout else { return work.await };
+) -> impl Future<Output = Result<T, CallError>> {
     // A time beyond what the clock can tell is for ever.
-    let Some(until) = Instant::now().checked_add(time) else { return work.await };
-    timeout_at(until, work).await.unwrap_or(Err(CallError::Timeout(time)))
+    let until = timeout.and_then(|time| Some((time, Instant::now().checked_add(time)?)));
+    match until {
+        None => Either::Left(work),
+        Some((time, until)) => Either::Right(
+            timeout_at(until, work).map(move |done| done.unwrap_or(Err(CallError::Timeout(time)))),
+        ),
+    }
 }
 
 impl From<SendError> for CallError {

@@ -163,18 +163,19 @@ impl Link {
 
     /// As [`Link::send`], of a message that is not short or has to wait.
     ///
-    /// The future is boxed: the futures of all processes that may ever send would have room for it.
+    /// The future is boxed, or those of all processes that may ever send would have room for it.
     ///
     /// # Errors
     /// As [`Link::send`].
-    pub(crate) fn send_long<'a>(
-        self: &'a Arc<Self>,
+    pub(crate) fn send_long(
+        self: &Arc<Self>,
         control: Term,
         payload: Term,
-    ) -> BoxFuture<'a, Result<(), SendError>> {
+    ) -> BoxFuture<'static, Result<(), SendError>> {
+        let link = self.clone();
         Box::pin(async move {
-            let message = self.encode_away(control, payload).await?;
-            self.outbox.send(message).await.map_err(|refused| self.refused(refused))
+            let message = link.encode_away(control, payload).await?;
+            link.outbox.send(message).await.map_err(|refused| link.refused(refused))
         })
     }
 

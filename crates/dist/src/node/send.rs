@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use etf::{Atom, Pid, Reference, ShortEncoder, Term};
+use futures::future::BoxFuture;
 use tokio::task::consume_budget;
 
 use super::{Node, Shared};
@@ -173,22 +174,48 @@ impl Shared {
     ) -> Result<(), SendError> {
         // As waiting for room does: who sends without end lets others run.
         consume_budget().await;
-        let (link, receiver) = match self.try_send_short(from, to, &message)? {
-            Short::Sent => return Ok(()),
-            Short::NotSent(link, receiver) => (link, receiver),
+        match self.begin_send(from, to, message)? {
+            Some(rest) => rest.await,
+            None => Ok(()),
+        }
+    }
+
+    /// Sends a message if that can be done at once; otherwise gives what is left to do. That is boxed, as in
+    /// [`Link::send_long`].
+    ///
+    /// # Errors
+    /// As [`Shared::send`].
+    fn begin_send(
+        self: &Arc<Self>,
+        from: &Pid,
+        to: Destination,
+        message: Term,
+    ) -> Result<Option<BoxFuture<'static, Result<(), SendError>>>, SendError> {
+        let (node, receiver) = match self.try_send_short(from, to, &message)? {
+            Short::Sent => return Ok(None),
+            Short::NotSent(link, receiver) => {
+                let control = receiver.control(from, &link);
+                return Ok(control.map(|control| link.send_long(control, message)));
+            }
             Short::NoLink(to) => match self.way(to)? {
                 Way::Here(receiver) => {
                     self.send_here(receiver, from, message);
-                    return Ok(());
+                    return Ok(None);
                 }
-                Way::There(node, receiver) => match self.connect(&node).await {
-                    Ok(link) => (link, receiver),
-                    Err(source) => return Err(SendError::Connect { node, source }),
-                },
+                Way::There(node, receiver) => (node, receiver),
             },
         };
-        let Some(control) = receiver.control(from, &link) else { return Ok(()) };
-        link.send_long(control, message).await
+        let (shared, from) = (self.clone(), from.clone());
+        Ok(Some(Box::pin(async move {
+            let link = match shared.connect(&node).await {
+                Ok(link) => link,
+                Err(source) => return Err(SendError::Connect { node, source }),
+            };
+            match receiver.control(&from, &link) {
+                Some(control) => link.send_long(control, message).await,
+                None => Ok(()),
+            }
+        })))
     }
 
     fn try_send(

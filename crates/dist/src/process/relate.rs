@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use etf::{Atom, Pid, Reference, Term};
+use tokio::task::consume_budget;
 
 use super::inner::{BeginLink, Watched};
 use super::signals::ExitKind;
@@ -220,7 +221,15 @@ impl Shared {
     /// Sends a signal of a process of ours, waiting for room as a message would. A link that goes
     /// down meanwhile has told everybody by itself.
     pub(crate) async fn signal(&self, link: &Link, control: &Term, payload: Option<&Term>) {
-        self.signal_if(link, control, payload, || true).await;
+        // As waiting for room does: who signals without end lets others run.
+        consume_budget().await;
+        let short = link.try_send_short(|encoder| {
+            encoder.term(control)?;
+            payload.map_or(Some(()), |payload| encoder.term(payload))
+        });
+        if short == Ok(false) {
+            Box::pin(self.signal_if(link, control, payload, || true)).await;
+        }
     }
 
     /// As [`Shared::signal`], unless `still` says, once there is room, that it need not be sent.
