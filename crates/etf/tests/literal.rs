@@ -67,6 +67,8 @@ fn elixir_literals() {
         ("My.App1.Core_x", named("Elixir.My.App1.Core_x")),
         ("Elixir.Foo", named("Elixir.Foo")),
         ("Elixir", named("Elixir")),
+        ("Elixir.Elixir", named("Elixir.Elixir")),
+        ("Elixir.Elixir.Foo", named("Elixir.Elixir.Foo")),
         ("\"\"", term!("")),
         ("\"a\\n\\t\\s\\e\\0\\\"\\\\é\"", term!("a\n\t \u{1b}\0\"\\é")),
         ("\"\\u{1F600}\\u00e9\\x{e9}\\x41\\q\"", term!("😀éé\u{41}q")),

@@ -151,7 +151,7 @@ fn atom(atom: &Atom, f: &mut Formatter<'_>) -> fmt::Result {
     match text {
         "true" | "false" | "nil" => f.write_str(text),
         "Elixir" => f.write_str("Elixir"),
-        _ if is_alias(text) => f.write_str(text.strip_prefix("Elixir.").unwrap_or(text)),
+        _ if is_alias(text) => f.write_str(alias(text)),
         _ if is_identifier(text) || is_operator(text) => write!(f, ":{text}"),
         _ => {
             f.write_str(":")?;
@@ -179,6 +179,14 @@ fn is_alias(text: &str) -> bool {
                 && alias.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         })
     })
+}
+
+/// An alias as it is written: without the prefix, unless it would be taken for one again.
+fn alias(text: &str) -> &str {
+    match text.strip_prefix("Elixir.") {
+        Some(short) if short != "Elixir" && !short.starts_with("Elixir.") => short,
+        _ => text,
+    }
 }
 
 /// What needs no quotes after a colon: letters, digits, `_` and `@`, then perhaps `?` or `!`.
@@ -340,6 +348,9 @@ mod tests {
             ("Elixir.foo", ":\"Elixir.foo\""),
             ("Elixir.Foo.bar", ":\"Elixir.Foo.bar\""),
             ("Elixir.A_1", "A_1"),
+            ("Elixir.Elixir", "Elixir.Elixir"),
+            ("Elixir.Elixir.Foo", "Elixir.Elixir.Foo"),
+            ("Elixir.ElixirLs", "ElixirLs"),
             ("Elixir.A?", ":\"Elixir.A?\""),
             ("foo bar", ":\"foo bar\""),
             ("a.b", ":\"a.b\""),

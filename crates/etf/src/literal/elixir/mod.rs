@@ -199,9 +199,10 @@ pub(super) fn alias(cursor: &mut Cursor<'_>) -> Read<Atom> {
     let start = cursor.at();
     let mut text = "Elixir".to_owned();
     loop {
+        let is_first = cursor.at() == start;
         let part = cursor.take_while(|c| c.is_alphanumeric() || c == '_');
         // `Elixir` in front is the prefix itself.
-        if part != "Elixir" || text != "Elixir" {
+        if part != "Elixir" || !is_first {
             text.push('.');
             text.push_str(part);
         }
