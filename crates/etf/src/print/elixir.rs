@@ -128,7 +128,8 @@ fn map(map: &Map, f: &mut Formatter<'_>) -> fmt::Result {
 /// `key: value`
 fn pair(key: &Atom, value: &Term, f: &mut Formatter<'_>) -> fmt::Result {
     let text = key.as_str();
-    if is_identifier(text) || is_operator(text) {
+    // `Elixir` is a module's name, though the only one that may be written as a key.
+    if (is_identifier(text) || is_operator(text)) && text != "Elixir" {
         f.write_str(text)?;
     } else {
         quoted(text.chars(), f)?;
@@ -372,8 +373,8 @@ mod tests {
             (named("message"), term!("x")),
         ];
         let odd_key = [(named("Elixir.Foo"), term!(1)), (named("a"), term!(2))];
-        let keywords =
-            ["b c", "do", "Foo", "+", "nil"].map(|key| Term::Tuple(vec![named(key), term!(1)]));
+        let keywords = ["b c", "do", "Foo", "+", "nil", "Elixir"]
+            .map(|key| Term::Tuple(vec![named(key), term!(1)]));
         let printed = [
             (term!([]), "[]"),
             (term!({}), "{}"),
@@ -382,7 +383,10 @@ mod tests {
             (term!([1, 2 | 3]), "[1, 2 | 3]"),
             (term!([{a, 1}, {b, [{c, 2}]}]), "[a: 1, b: [c: 2]]"),
             (term!([{a, 1} | 3]), "[{:a, 1} | 3]"),
-            (Term::List(keywords.to_vec()), "[\"b c\": 1, do: 1, Foo: 1, +: 1, nil: 1]"),
+            (
+                Term::List(keywords.to_vec()),
+                "[\"b c\": 1, do: 1, Foo: 1, +: 1, nil: 1, \"Elixir\": 1]",
+            ),
             (Term::List(vec![Term::Tuple(vec![named("Elixir.Foo"), term!(1)])]), "[{Foo, 1}]"),
             (term!(#{a => 3, nil => 4}), "%{a: 3, nil: 4}"),
             (term!(#{1 => 2, a => 3}), "%{1 => 2, :a => 3}"),
