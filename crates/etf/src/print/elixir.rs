@@ -279,7 +279,7 @@ fn binary(bytes: &[u8], f: &mut Formatter<'_>) -> fmt::Result {
 
 /// What `List.ascii_printable?/1` takes.
 fn is_ascii_printable(c: char) -> bool {
-    matches!(c, ' '..='~' | '\u{7}'..='\u{d}' | '\u{1b}' | '\u{7f}')
+    matches!(c, ' '..='~' | '\u{7}'..='\u{d}' | '\u{1b}')
 }
 
 fn quoted(chars: impl Iterator<Item = char>, f: &mut Formatter<'_>) -> fmt::Result {
@@ -399,6 +399,7 @@ mod tests {
             ),
             (term!([97, 98, 7, 34, 35, 123]), "~c\"ab\\a\\\"\\#{\""),
             (term!([233]), "[233]"),
+            (term!([97, 127]), "[97, 127]"),
             (Term::from(b"\xff\x01".as_slice()), "<<255, 1>>"),
             (
                 term!("a\n\t\u{1b}\u{7}\u{8}\u{7f}\u{c}\u{b}\r#{x} # {"),
