@@ -74,6 +74,7 @@ fn elixir_literals() {
         ("\"\\u{1F600}\\u00e9\\x{e9}\\x41\\q\"", term!("😀éé\u{41}q")),
         ("\"\\xff\\xC3\\xA9\"", Term::from(b"\xff\xc3\xa9".as_slice())),
         ("\"a\\\nb\nc\"", term!("ab\nc")),
+        ("\"a\\\r\nb\\\rc\"", term!("ab\rc")),
         ("\"\\#{x}# {\"", term!("#{x}# {")),
         ("'abc'", term!([97, 98, 99])),
         ("~c\"aé\"", term!([97, 233])),

@@ -19,6 +19,7 @@ pub(super) fn elixir(cursor: &mut Cursor<'_>) -> Read<Escaped> {
         '0' => '\0',
         'a' => '\u{7}',
         '\n' => return Ok(Escaped::Nothing),
+        '\r' if cursor.eat("\n") => return Ok(Escaped::Nothing),
         'x' if cursor.peek() == Some('{') => braced(cursor, at)?,
         'x' => {
             let digits = cursor.take_while(|c| c.is_ascii_hexdigit());
