@@ -262,6 +262,13 @@ async fn spawned_processes_are_processes() -> Result<()> {
          receive {spawn_reply, Id, What, Why} -> {What, Why} end",
         "Id = spawn_request(N, scorer, score, [<<>>], [{priority, 17}]),
          receive {spawn_reply, Id, What, Why} -> {What, Why} end",
+        "[begin Id = spawn_request(N, scorer, score, [<<>>], [Option]),
+                receive {spawn_reply, Id, What, P} -> {What, is_pid(P)} end end
+          || Option <- [{priority, K} || K <- [low, normal, high, max, highest]]
+                       ++ [{message_queue_data, K} || K <- [on_heap, off_heap, mixed]]
+                       ++ [{max_heap_size, M} || M <- [0, x, #{}, #{size => 0}, #{size => x}, #{size => -1},
+                              #{size => 0, kill => true, error_logger => false, more => 1},
+                              #{size => 0, kill => 1}, #{size => 0, error_logger => 1}]]]",
         "Id = spawn_request(N, scorer, score, [<<>>], [{monitor, [{alias, explicit_unalias}]}, link]),
          receive {spawn_reply, Id, What, P} -> {What, is_pid(P)} end",
         "Id = spawn_request(N, scorer, wait, [50], [monitor]),

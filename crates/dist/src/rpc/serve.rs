@@ -296,14 +296,10 @@ impl Relation {
                             value.as_list()?;
                             relation.monitor = true;
                         }
-                        "priority" => drop(value.as_atom()?),
-                        "message_queue_data" => drop(value.as_atom()?),
+                        "priority" => one_of(value, &["low", "normal", "high", "max"])?,
+                        "message_queue_data" => one_of(value, &["on_heap", "off_heap"])?,
                         "async_dist" => drop(value.as_bool()?),
-                        "max_heap_size" => {
-                            if value.as_u64().is_none() && value.as_map().is_none() {
-                                return None;
-                            }
-                        }
+                        "max_heap_size" => max_heap_size(value)?,
                         "fullsweep_after" | "min_heap_size" | "min_bin_vheap_size"
                         | "scheduler" => drop(value.as_u64()?),
                         _ => return None,
@@ -315,6 +311,23 @@ impl Relation {
         }
         Some(relation)
     }
+}
+
+/// An atom that is one of these.
+fn one_of(value: &Term, known: &[&str]) -> Option<()> {
+    known.contains(&value.as_atom()?.as_str()).then_some(())
+}
+
+/// A size in words, or `#{size => Size, kill => Bool, error_logger => Bool}` with any other keys.
+fn max_heap_size(value: &Term) -> Option<()> {
+    let Some(map) = value.as_map() else { return value.as_u64().map(drop) };
+    map.get_atom("size")?.as_u64()?;
+    for key in ["kill", "error_logger"] {
+        if let Some(value) = map.get_atom(key) {
+            value.as_bool()?;
+        }
+    }
+    Some(())
 }
 
 fn module_and_function(spawn: &Term) -> Option<(Atom, Atom)> {
