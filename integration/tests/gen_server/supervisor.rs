@@ -104,6 +104,7 @@ async fn a_crashed_child_comes_back_under_its_name() -> Result<()> {
             "Which()",
             "[element(1, supervisor:restart_child(S, a)), supervisor:restart_child(S, a), supervisor:restart_child(S, nobody)]",
             "[supervisor:delete_child(S, X) || X <- [a, b, b]]",
+            "[supervisor:F(S, Id) || F <- [terminate_child, restart_child, delete_child], Id <- [\"a\", {a, 1}, <<>>]]",
             "Which()",
         ],
     )

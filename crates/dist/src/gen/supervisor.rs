@@ -220,8 +220,10 @@ impl GenServer for Supervisor {
             Term::Atom(request) if *request == "which_children" => self.which(),
             Term::Atom(request) if *request == "count_children" => self.count(),
             Term::Tuple(fields) => match fields.as_slice() {
-                [Term::Atom(what), Term::Atom(id)] => {
-                    let at = self.children.iter().position(|child| child.spec.id == *id);
+                // An id may be any term; those of ours are atoms.
+                [Term::Atom(what), id] => {
+                    let is_it = |child: &Child| id.as_atom() == Some(&child.spec.id);
+                    let at = self.children.iter().position(is_it);
                     match what.as_str() {
                         "terminate_child" => self.terminate_child(at, process).await,
                         "restart_child" => self.restart_child(at, process).await,
