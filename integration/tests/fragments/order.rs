@@ -61,6 +61,33 @@ async fn signals_of_one_process_stay_in_order_around_a_large_message() -> Result
     Ok(())
 }
 
+/// A cast, however large, and then a call, as one reads what one wrote.
+#[tokio::test]
+async fn a_call_comes_after_the_large_casts_of_its_process() -> Result<()> {
+    let world = World::new().await?;
+    let beam = world.beam("n").await?;
+    let node = world.node("rust")?.start().await?;
+    // Answers a call with how many casts came before it.
+    beam.eval(
+        "Count = fun F(N) -> receive {'$gen_cast', _} -> F(N + 1); \
+         {'$gen_call', From, _} -> gen_server:reply(From, N), F(N) end end, \
+         register(counter, spawn(fun() -> Count(0) end))",
+    )
+    .await?;
+    let counter = ("counter", &name_of(&beam)?);
+    let process = node.process()?;
+    for casts in 1..10 {
+        process.cast(counter, binary(2 << 20)).await?;
+        let counted = if casts % 2 == 0 {
+            process.call(counter, term!(count), Some(SOON)).await?
+        } else {
+            Term::Int(process.call_as(counter, &"count", Some(SOON)).await?)
+        };
+        assert_eq!(counted, Term::Int(casts));
+    }
+    Ok(())
+}
+
 #[tokio::test]
 async fn large_messages_of_many_processes_arrive_whole_and_in_order_both_ways() -> Result<()> {
     const SENDERS: usize = 100;

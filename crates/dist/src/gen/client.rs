@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use etf::{EncodeError, Term};
+use etf::{EncodeError, Pid, Term};
 use futures::FutureExt;
 use futures::future::Either;
 use tokio::time::{Instant, timeout_at};
@@ -87,7 +87,7 @@ impl Node {
         request: Term,
         timeout: Option<Duration>,
     ) -> Result<Term, CallError> {
-        self.shared.gen_call(to.into(), request, timeout).await
+        self.shared.gen_call(&self.shared.self_pid, to.into(), request, timeout).await
     }
 
     /// Sends a server a request that it does not reply to (`gen_server:cast/2`).
@@ -108,7 +108,8 @@ impl Node {
         to: impl Into<Destination>,
         request: Term,
     ) -> Result<PendingCall, CallError> {
-        let call = Some(self.shared.gen_request(to.into(), request).await?);
+        let call = self.shared.gen_request(&self.shared.self_pid, to.into(), request).await?;
+        let call = Some(call);
         Ok(PendingCall { call, reply: None, shared: self.shared.clone() })
     }
 
@@ -128,7 +129,8 @@ impl Node {
 }
 
 impl Process {
-    /// As [`Node::call`]. Other messages that arrive meanwhile stay in the mailbox.
+    /// As [`Node::call`], behind what this process has sent before. Other messages that arrive
+    /// meanwhile stay in the mailbox.
     ///
     /// # Errors
     /// [`CallError`].
@@ -138,7 +140,7 @@ impl Process {
         request: Term,
         timeout: Option<Duration>,
     ) -> Result<Term, CallError> {
-        self.parts().0.gen_call(to.into(), request, timeout).await
+        self.parts().0.gen_call(self.pid(), to.into(), request, timeout).await
     }
 
     /// As [`Node::cast`].
@@ -177,14 +179,16 @@ impl PendingCall {
 }
 
 impl Shared {
+    /// Calls as one of our processes, or as the node itself: signals of one sender keep their order.
     pub(super) async fn gen_call(
         self: &Arc<Self>,
+        from: &Pid,
         to: Destination,
         request: Term,
         timeout: Option<Duration>,
     ) -> Result<Term, CallError> {
         within(timeout, async {
-            let mut call = self.gen_request(to, request).await?;
+            let mut call = self.gen_request(from, to, request).await?;
             let answer = call.answer().await;
             self.gen_answer(&call, answer).await
         })
@@ -193,12 +197,13 @@ impl Shared {
 
     pub(super) async fn gen_request(
         self: &Arc<Self>,
+        from: &Pid,
         to: Destination,
         request: Term,
     ) -> Result<Call, CallError> {
         let call = self.begin_call(&to).await?;
         let message = message::call(self.self_pid.clone(), call.tag(), request);
-        self.send(&self.self_pid, to, message).await?;
+        self.send(from, to, message).await?;
         Ok(call)
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use etf::{DeserializeError, EncodeError, SerializeError, Term, from_term, to_term};
+use etf::{DeserializeError, EncodeError, Pid, SerializeError, Term, from_term, to_term};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -52,7 +52,7 @@ impl Node {
         timeout: Option<Duration>,
     ) -> Result<R, CallError> {
         let request = to_term(request)?;
-        call_as(&self.shared, to.into(), request, timeout).await
+        call_as(&self.shared, &self.shared.self_pid, to.into(), request, timeout).await
     }
 
     /// As [`Node::cast`], with a request of a type of Rust.
@@ -94,7 +94,7 @@ impl Process {
         timeout: Option<Duration>,
     ) -> Result<R, CallError> {
         let request = to_term(request)?;
-        call_as(self.parts().0, to.into(), request, timeout).await
+        call_as(self.parts().0, self.pid(), to.into(), request, timeout).await
     }
 
     /// As [`Process::cast`], with a request of a type of Rust.
@@ -193,12 +193,13 @@ impl Caller {
 
 async fn call_as<R: DeserializeOwned + Send + 'static>(
     shared: &std::sync::Arc<Shared>,
+    from: &Pid,
     to: Destination,
     request: Term,
     timeout: Option<Duration>,
 ) -> Result<R, CallError> {
     within(timeout, async {
-        let mut call = shared.gen_request(to, request).await?;
+        let mut call = shared.gen_request(from, to, request).await?;
         let message = message_in(call.answer().await)?;
         let (tag, reply): (Term, R) = message.into_value(&shared.limits.terms).await?;
         if tag_reference(&tag) == Some(call.reference()) {
