@@ -217,7 +217,9 @@ async fn without_elixir_it_is_said_in_the_same_words() -> Result<()> {
             ["erlang:error", "{:badmatch, 2}"],
             "** (MatchError) no match of right hand side value: 2",
         ),
-        (["erlang:exit", "{:shutdown, 1}"], "** (exit) {:shutdown, 1}"),
+        (["erlang:exit", "{:shutdown, 1}"], "** (exit) shutdown: 1"),
+        (["erlang:exit", ":normal"], "** (exit) normal"),
+        (["erlang:exit", "{:oops, 1}"], "** (exit) {:oops, 1}"),
         (["erlang:throw", ":x"], "** (throw) :x"),
     ] {
         target.fails("call", &args, 1, stderr).await?;

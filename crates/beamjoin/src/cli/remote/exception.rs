@@ -75,7 +75,7 @@ impl Exception {
         let reason = self.reason.elixir();
         match self.kind {
             Kind::Words => self.reason.as_str().unwrap_or_default().to_owned(),
-            Kind::Exit => format!("** (exit) {reason}"),
+            Kind::Exit => format!("** (exit) {}", exit_in_elixir(&self.reason)),
             Kind::Throw => format!("** (throw) {reason}"),
             Kind::Error => {
                 let (name, message) = self.in_elixir();
@@ -106,28 +106,63 @@ impl Exception {
                 return known("FunctionClauseError", message);
             }
             Some("badarg") => return known("ArgumentError", "argument error".to_owned()),
+            Some("system_limit") => {
+                let message = "a system limit has been reached";
+                return known("SystemLimitError", message.to_owned());
+            }
             Some("badarith") => {
                 let message = "bad argument in arithmetic expression";
                 return known("ArithmeticError", message.to_owned());
             }
             _ => {}
         }
-        match self.reason.as_tuple() {
-            Some([word, value]) if word.is_atom("badmatch") => known(
-                "MatchError",
-                format!("no match of right hand side value: {}", value.elixir()),
-            ),
-            Some([word, value]) if word.is_atom("case_clause") => {
-                known("CaseClauseError", format!("no case clause matching: {}", value.elixir()))
-            }
-            _ => known("ErlangError", format!("Erlang error: {}", self.reason.elixir())),
+        if let Some([Term::Atom(word), value]) = self.reason.as_tuple() {
+            let value = value.elixir();
+            let (name, message) = match word.as_str() {
+                "badarg" => ("ArgumentError", format!("argument error: {value}")),
+                "badmatch" => ("MatchError", format!("no match of right hand side value: {value}")),
+                "case_clause" => ("CaseClauseError", format!("no case clause matching: {value}")),
+                "try_clause" => ("TryClauseError", format!("no try clause matching: {value}")),
+                "badkey" => ("KeyError", format!("key {value} not found")),
+                "badmap" => ("BadMapError", format!("expected a map, got: {value}")),
+                "badfun" => ("BadFunctionError", format!("expected a function, got: {value}")),
+                _ => ("ErlangError", format!("Erlang error: {}", self.reason.elixir())),
+            };
+            return known(name, message);
         }
+        known("ErlangError", format!("Erlang error: {}", self.reason.elixir()))
     }
 
     /// Module, function, and arity or arguments.
     fn first_frame(&self) -> Option<&[Term; 3]> {
         self.stack.as_list()?.first()?.as_tuple()?.first_chunk()
     }
+}
+
+/// The reason of an exit in words (`Exception.format_exit/1`), where it is one of those that there are words for.
+fn exit_in_elixir(reason: &Term) -> String {
+    let words = match reason.as_atom().map(Atom::as_str) {
+        Some(word @ ("normal" | "shutdown" | "killed")) => word,
+        Some("noconnection") => "no connection",
+        Some("timeout") => "time out",
+        Some("calling_self") => "process attempted to call itself",
+        Some("noproc") => {
+            "no process: the process is not alive or there's no process currently associated with the given name, \
+             possibly because its application isn't started"
+        }
+        _ => {
+            return match reason.as_tuple() {
+                Some([word, value]) if word.is_atom("shutdown") => {
+                    format!("shutdown: {}", value.elixir())
+                }
+                Some([word, Term::Atom(node)]) if word.is_atom("nodedown") => {
+                    format!("no connection to {}", node.as_str())
+                }
+                _ => reason.elixir().to_string(),
+            };
+        }
+    };
+    words.to_owned()
 }
 
 /// `:lists.foo/1`
@@ -169,7 +204,47 @@ mod tests {
             ),
             (Exception::error(term!(boom), term!(odd)), "** (ErlangError) Erlang error: :boom"),
             (Exception::error(exception, term!([])), "** (RuntimeError) x"),
-            (Exception::exit(term!(killed)), "** (exit) :killed"),
+            (
+                Exception::error(term!({badarg, x}), stack()),
+                "** (ArgumentError) argument error: :x",
+            ),
+            (
+                Exception::error(term!(system_limit), stack()),
+                "** (SystemLimitError) a system limit has been reached",
+            ),
+            (Exception::error(term!({badkey, a}), stack()), "** (KeyError) key :a not found"),
+            (
+                Exception::error(term!({badmap, 1}), stack()),
+                "** (BadMapError) expected a map, got: 1",
+            ),
+            (
+                Exception::error(term!({badfun, 1}), stack()),
+                "** (BadFunctionError) expected a function, got: 1",
+            ),
+            (
+                Exception::error(term!({try_clause, 1}), stack()),
+                "** (TryClauseError) no try clause matching: 1",
+            ),
+            (
+                Exception::error(term!({nocatch, 1}), stack()),
+                "** (ErlangError) Erlang error: {:nocatch, 1}",
+            ),
+            (Exception::exit(term!(killed)), "** (exit) killed"),
+            (Exception::exit(term!(normal)), "** (exit) normal"),
+            (Exception::exit(term!(noconnection)), "** (exit) no connection"),
+            (Exception::exit(term!(timeout)), "** (exit) time out"),
+            (
+                Exception::exit(term!(noproc)),
+                "** (exit) no process: the process is not alive or there's no process currently associated with the \
+                 given name, possibly because its application isn't started",
+            ),
+            (Exception::exit(term!({shutdown, {a, 1}})), "** (exit) shutdown: {:a, 1}"),
+            (
+                Exception::exit(term!({nodedown, (Atom::from_static("a@b"))})),
+                "** (exit) no connection to a@b",
+            ),
+            (Exception::exit(term!({nodedown, 1})), "** (exit) {:nodedown, 1}"),
+            (Exception::exit(term!(other)), "** (exit) :other"),
             (Exception::throw(term!({a, 1})), "** (throw) {:a, 1}"),
         ] {
             assert_eq!(exception.banner(), expected);
