@@ -121,7 +121,17 @@ fn elixir_literals() {
         ("1..3", with_struct("Elixir.Range", term!(#{first => 1, last => 3, step => 1}))),
         ("3..1", with_struct("Elixir.Range", term!(#{first => 3, last => 1, step => (-1)}))),
         ("-1..9//2", with_struct("Elixir.Range", term!(#{first => (-1), last => 9, step => 2}))),
+        ("1 .. 3", with_struct("Elixir.Range", term!(#{first => 1, last => 3, step => 1}))),
+        (
+            "[1 .. -9 // -2 | 1 ]",
+            Term::list_with_tail(
+                vec![with_struct("Elixir.Range", term!(#{first => 1, last => (-9), step => (-2)}))],
+                term!(1),
+            ),
+        ),
         ("&Enum.sum/1", export("Elixir.Enum", "sum", 1)),
+        ("& Enum.sum / 1", export("Elixir.Enum", "sum", 1)),
+        ("&( Enum.sum/1 )", export("Elixir.Enum", "sum", 1)),
         ("&:lists.\"foo bar\"/0", export("lists", "foo bar", 0)),
         ("&Kernel.+/2", export("Elixir.Kernel", "+", 2)),
         ("<<>>", term!("")),

@@ -74,14 +74,23 @@ pub(super) fn value(cursor: &mut Cursor<'_>) -> Read<Term> {
 /// `1`, `-1.5`, `0xff`, and `1..3//2`
 fn number_or_range(cursor: &mut Cursor<'_>) -> Read<Term> {
     let first = number(cursor)?;
+    let end = cursor.at();
+    skip_space(cursor);
     if !cursor.looking_at("..") || cursor.looking_at("...") || first.as_float().is_some() {
+        cursor.back_to(end);
         return Ok(first);
     }
     cursor.eat("..");
+    skip_space(cursor);
     let last = number(cursor)?;
-    let step = match cursor.eat("//") {
-        true => number(cursor)?,
-        false => Term::Int(if first <= last { 1 } else { -1 }),
+    let end = cursor.at();
+    skip_space(cursor);
+    let step = if cursor.eat("//") {
+        skip_space(cursor);
+        number(cursor)?
+    } else {
+        cursor.back_to(end);
+        Term::Int(if first <= last { 1 } else { -1 })
     };
     let fields = [("first", first), ("last", last), ("step", step)];
     Ok(structure("Elixir.Range", fields))
@@ -226,10 +235,21 @@ fn word(cursor: &mut Cursor<'_>) -> Read<Term> {
     }
 }
 
-/// `&Enum.sum/1`
+/// `&Enum.sum/1`, `&(Enum.sum/1)`
 fn capture(cursor: &mut Cursor<'_>) -> Read<Term> {
     let start = cursor.at();
     cursor.next();
+    skip_space(cursor);
+    if cursor.eat("(") {
+        skip_space(cursor);
+        let function = captured(cursor, start)?;
+        close(cursor, ")")?;
+        return Ok(function);
+    }
+    captured(cursor, start)
+}
+
+fn captured(cursor: &mut Cursor<'_>, start: usize) -> Read<Term> {
     let module = match cursor.peek() {
         Some(':') => colon_atom(cursor)?,
         Some(c) if c.is_uppercase() => alias(cursor)?,
@@ -239,9 +259,11 @@ fn capture(cursor: &mut Cursor<'_>) -> Read<Term> {
         _ => return cursor.fail_at(start, "of functions only &Module.function/arity is a literal"),
     };
     let function = dot_function(cursor)?;
+    skip_space(cursor);
     if !cursor.eat("/") {
         return cursor.expected("/ and the arity");
     }
+    skip_space(cursor);
     let text = digits(cursor, 10)?;
     match text.parse::<u8>() {
         Ok(arity) => Ok(Term::Export(Export::new(&module, &function, arity.into()))),
