@@ -121,6 +121,7 @@ fn elixir_literals() {
         ("1..3", with_struct("Elixir.Range", term!(#{first => 1, last => 3, step => 1}))),
         ("3..1", with_struct("Elixir.Range", term!(#{first => 3, last => 1, step => (-1)}))),
         ("-1..9//2", with_struct("Elixir.Range", term!(#{first => (-1), last => 9, step => 2}))),
+        ("?a..?c", with_struct("Elixir.Range", term!(#{first => 97, last => 99, step => 1}))),
         ("1 .. 3", with_struct("Elixir.Range", term!(#{first => 1, last => 3, step => 1}))),
         (
             "[1 .. -9 // -2 | 1 ]",

@@ -41,8 +41,7 @@ pub(super) fn value(cursor: &mut Cursor<'_>) -> Read<Term> {
         let start = cursor.at();
         let Some(first) = cursor.peek() else { return cursor.expected("a literal") };
         match first {
-            '0'..='9' | '+' | '-' => number_or_range(cursor),
-            '?' => char_code(cursor),
+            '0'..='9' | '+' | '-' | '?' => number_or_range(cursor),
             '"' => {
                 let bytes = string(cursor)?;
                 Ok(Term::from(bytes.as_slice()))
@@ -71,7 +70,7 @@ pub(super) fn value(cursor: &mut Cursor<'_>) -> Read<Term> {
     })
 }
 
-/// `1`, `-1.5`, `0xff`, and `1..3//2`
+/// `1`, `-1.5`, `0xff`, `?a`, and `1..3//2`
 fn number_or_range(cursor: &mut Cursor<'_>) -> Read<Term> {
     let first = number(cursor)?;
     let end = cursor.at();
