@@ -99,6 +99,29 @@ fn elixir_prints_our_terms_as_we_do() -> Result<()> {
     Ok(())
 }
 
+#[test]
+fn elixir_prints_its_own_structs_as_we_do() -> Result<()> {
+    let printed = [
+        "1..3",
+        "3..1//-1",
+        "1..-3//2",
+        "-9..9",
+        "[~D[2024-02-29], ~D[-0044-03-15]]",
+        "{~T[23:59:59], ~T[01:02:03.0400]}",
+        "~N[2024-02-29 01:02:03.5]",
+        "[a: ~U[2024-02-29 01:02:03Z], b: ~U[2024-02-29 01:02:03.000001Z]]",
+    ];
+    let terms: Result<Vec<Term>, _> =
+        printed.iter().map(|text| etf::literal::elixir(text)).collect();
+    let terms = terms?;
+    let lines = ask(Command::new("elixir").arg(script("inspect.exs")), &terms)?;
+    for ((at, text), (term, line)) in printed.iter().enumerate().zip(terms.iter().zip(&lines)) {
+        assert_eq!(term.elixir().to_string(), *text);
+        assert_alike(at, text, line);
+    }
+    Ok(())
+}
+
 /// What shows nothing, or changes the direction of writing: some versions of Elixir print it, others escape it.
 fn is_unseen(c: char) -> bool {
     let format = matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'

@@ -3,7 +3,7 @@
 use std::fmt::{self, Display, Formatter, Write};
 
 use super::float::Short;
-use super::{as_char, integer, is_printable, separated, short_escape, words};
+use super::{as_char, integer, is_printable, separated, short_escape, structs, words};
 use crate::{Atom, Map, Term};
 
 /// Prints a term in Elixir syntax; made by [`Term::elixir`].
@@ -13,8 +13,9 @@ pub struct Elixir<'a>(&'a Term);
 impl Term {
     /// Prints as Elixir's `inspect/1`, on one line and in full.
     ///
-    /// Charlists are printed as from Elixir 1.15 on (`~c"abc"`). A struct is printed with all its fields, whatever its own
-    /// module makes of it; atoms with letters beyond Latin-1 are always quoted.
+    /// Charlists are printed as from Elixir 1.15 on (`~c"abc"`), ranges, dates and times as literals (`1..3`,
+    /// `~D[2026-11-23]`). Any other struct is printed with all its fields, whatever its own module makes of it; atoms with
+    /// letters beyond Latin-1 are always quoted.
     ///
     /// ```
     /// use etf::term;
@@ -105,6 +106,9 @@ fn list(items: &[Term], f: &mut Formatter<'_>) -> fmt::Result {
 }
 
 fn map(map: &Map, f: &mut Formatter<'_>) -> fmt::Result {
+    if let Some(literal) = structs::literal(map) {
+        return f.write_str(&literal);
+    }
     let name =
         map.get_atom("__struct__").and_then(Term::as_atom).filter(|name| is_alias(name.as_str()));
     let is_hidden =

@@ -3,6 +3,7 @@
 mod elixir;
 mod erlang;
 mod float;
+mod structs;
 
 use std::fmt::{self, Display, Formatter};
 

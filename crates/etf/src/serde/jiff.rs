@@ -191,7 +191,7 @@ with! {
     /// struct Person { #[serde(with = "etf::date")] born: Option<Date> }
     /// let ada = Person { born: Some(jiff::civil::date(1815, 12, 10)) };
     /// let term = etf::to_term(&ada)?;
-    /// assert_eq!(term.elixir().to_string(), "%{born: %Date{calendar: Calendar.ISO, year: 1815, month: 12, day: 10}}");
+    /// assert_eq!(term.elixir().to_string(), "%{born: ~D[1815-12-10]}");
     /// assert_eq!(etf::from_term::<Person>(&term)?.born, ada.born);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```

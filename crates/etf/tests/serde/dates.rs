@@ -36,10 +36,10 @@ fn they_come_back() {
 
 #[test]
 fn a_fraction_has_as_many_digits_as_it_needs() {
-    let shown = |nanosecond| to_term(&all(nanosecond)).unwrap().elixir().to_string();
-    assert!(shown(0).contains("microsecond: {0, 0}"));
-    assert!(shown(120_000_000).contains("microsecond: {120000, 2}"));
-    assert!(shown(1000).contains("microsecond: {1, 6}"));
+    let shown = |nanosecond| to_term(&all(nanosecond)).unwrap().to_string();
+    assert!(shown(0).contains("microsecond => {0,0}"));
+    assert!(shown(120_000_000).contains("microsecond => {120000,2}"));
+    assert!(shown(1000).contains("microsecond => {1,6}"));
     assert_eq!(
         to_term(&all(1)).unwrap_err().to_string(),
         "a time of Elixir has no more than microseconds"
