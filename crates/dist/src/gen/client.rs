@@ -133,7 +133,8 @@ impl Process {
     /// meanwhile stay in the mailbox.
     ///
     /// # Errors
-    /// [`CallError`].
+    /// [`CallError`]. A process that calls itself would wait for ever, so it is told at once, by
+    /// [`CallError::Exit`] with `calling_self`.
     pub async fn call(
         &self,
         to: impl Into<Destination>,
@@ -187,12 +188,27 @@ impl Shared {
         request: Term,
         timeout: Option<Duration>,
     ) -> Result<Term, CallError> {
+        self.not_itself(from, &to)?;
         within(timeout, async {
             let mut call = self.gen_request(from, to, request).await?;
             let answer = call.answer().await;
             self.gen_answer(&call, answer).await
         })
         .await
+    }
+
+    /// As `gen:call/4`, which exits with `calling_self`.
+    pub(super) fn not_itself(&self, from: &Pid, to: &Destination) -> Result<(), CallError> {
+        let named = |name| {
+            self.processes.by_name(name).is_some_and(|it| self.processes.ids.pid(it.id) == *from)
+        };
+        let is_itself = match to {
+            Destination::Pid(pid) => pid == from,
+            Destination::Name(name) => named(name),
+            Destination::Remote { name, node } => *node == self.name && named(name),
+            Destination::Alias(_) => false,
+        };
+        if is_itself { Err(CallError::Exit(Exit(Term::atom("calling_self")))) } else { Ok(()) }
     }
 
     pub(super) async fn gen_request(
@@ -287,11 +303,26 @@ impl From<SendError> for CallError {
 mod tests {
     use std::sync::{Weak, mpsc};
 
-    use etf::{RawTerm, term};
+    use etf::{Atom, RawTerm, term};
     use futures::FutureExt;
 
     use super::*;
     use crate::{Cookie, Epmd, Listen};
+
+    #[tokio::test]
+    async fn a_process_that_calls_itself_is_told_so() {
+        let node = Node::builder("a@127.0.0.1".parse().unwrap(), Cookie::new("c").unwrap());
+        let node = node.listen(Listen::Off).epmd(Epmd::None).start().await.unwrap();
+        let process = node.register("me").unwrap();
+        for to in [process.pid().into(), Atom::from_static("me").into(), ("me", node.name()).into()]
+        {
+            let to: Destination = to;
+            let called = process.call(to.clone(), term!(x), None).await.unwrap_err();
+            assert!(matches!(&called, CallError::Exit(exit) if exit.0.is_atom("calling_self")));
+            #[cfg(feature = "serde")]
+            assert!(process.call_as::<()>(to, "x", None).await.is_err());
+        }
+    }
 
     #[test]
     fn a_large_reply_is_not_lost_to_who_stops_waiting_while_it_is_read() {

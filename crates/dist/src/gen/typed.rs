@@ -198,6 +198,7 @@ async fn call_as<R: DeserializeOwned + Send + 'static>(
     request: Term,
     timeout: Option<Duration>,
 ) -> Result<R, CallError> {
+    shared.not_itself(from, &to)?;
     within(timeout, async {
         let mut call = shared.gen_request(from, to, request).await?;
         let message = message_in(call.answer().await)?;
