@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::Result;
 use dist::etf::{Term, term};
-use dist::{Caller, Exit, GenServer, Process, Reply};
+use dist::{Caller, Exit, GenServer, Node, Process, Reply};
 use integration::joined::JoinOptions;
 use integration::{SOON, World};
 
@@ -18,7 +18,7 @@ const WATCHED: Duration = Duration::from_secs(20);
 const PROCESSES: u32 = 100_000;
 
 pub(super) async fn rows() -> Result<Vec<Row>> {
-    let mut rows = vec![process().await?, server().await?];
+    let mut rows = spawned().await?;
     let cluster = Cluster::start(3).await?;
     let options = JoinOptions::new(&cluster.world, &cluster.postgres, cluster.channel);
     let node = options.args(["--heartbeat-interval", "5000"]).start()?;
@@ -52,10 +52,15 @@ pub(super) async fn rows() -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// What a process that waits for a message costs.
-async fn process() -> Result<Row> {
+/// Of one node: the memory of processes that ended would be there for the next, and be counted for nobody.
+async fn spawned() -> Result<Vec<Row>> {
     let world = World::without_epmd()?;
     let node = world.node("rust")?.start().await?;
+    Ok(vec![process(&node).await?, server(&node).await?])
+}
+
+/// What a process that waits for a message costs.
+async fn process(node: &Node) -> Result<Row> {
     let own = std::process::id();
     let before = Usage::of(own)?.resident;
     for _ in 0..PROCESSES {
@@ -93,13 +98,11 @@ impl GenServer for Idle {
 }
 
 /// What a server that waits for a message costs.
-async fn server() -> Result<Row> {
-    let world = World::without_epmd()?;
-    let node = world.node("rust")?.start().await?;
+async fn server(node: &Node) -> Result<Row> {
     let own = std::process::id();
     let before = Usage::of(own)?.resident;
     for _ in 0..PROCESSES {
-        Idle::start(&node, ()).await?;
+        Idle::start(node, ()).await?;
     }
     let each = (Usage::of(own)?.resident - before) * 1e6 / f64::from(PROCESSES);
     let world = World::new().await?;
