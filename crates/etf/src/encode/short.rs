@@ -13,8 +13,9 @@ const ATOMS: usize = 16;
 
 /// Writes the terms of a short frame with a distribution header, without an allocation.
 ///
-/// What is over 256 bytes, has more than 16 different atoms, or terms of unusual kinds is refused with `None`:
-/// [`Encoder::with_header`](crate::Encoder::with_header) writes everything, and what is short as it is written here.
+/// What is over 256 bytes, has more than 16 different atoms, or terms of unusual kinds is refused with `None`, and then
+/// this encoder is of no more use: [`Encoder::with_header`](crate::Encoder::with_header) writes everything. What is written
+/// here it writes the same, except that it may have an atom in full that is an entry here.
 ///
 /// ```
 /// let message = etf::term!({ok, ok, 1});
