@@ -347,7 +347,7 @@ mod tests {
     use std::task::Poll;
 
     use super::*;
-    use crate::{Cookie, Epmd, Listen, Node};
+    use crate::{Cookie, DownReason, Epmd, Listen, Node, SendError};
 
     /// Two nodes of one runtime with a link.
     async fn pair() -> (Node, Node) {
@@ -360,6 +360,41 @@ mod tests {
         let a = a.start().await.unwrap();
         a.connect(b.name()).await.unwrap();
         (a, b)
+    }
+
+    #[tokio::test]
+    async fn who_signals_or_replies_without_end_lets_others_run() {
+        let (a, b) = pair().await;
+        let (own, mut other) = (a.process().unwrap(), b.process().unwrap());
+        let (shared, to) = (own.parts().0, other.pid().clone());
+        let link = shared.links.link(&to.node).unwrap();
+        other.trap_exit(true);
+        let ran = tokio::spawn(async {});
+        for _ in 0..1000 {
+            own.exit(&to, Term::atom("why")).await;
+        }
+        assert!(ran.is_finished());
+        let got = other.recv().await.unwrap().term;
+        assert_eq!(got, etf::term!({(Term::atom("EXIT")), (own.pid()), why}));
+        let ran = tokio::spawn(async {});
+        let control = Control::send(own.pid().clone(), to, link.flags);
+        for _ in 0..1000 {
+            link.send(control.clone(), Term::atom("reply")).await.unwrap();
+        }
+        assert!(ran.is_finished());
+    }
+
+    #[tokio::test]
+    async fn a_link_that_is_gone_is_told_of_whatever_way_a_message_goes() {
+        let (a, b) = pair().await;
+        let (own, other) = (a.process().unwrap(), b.process().unwrap());
+        let link = own.parts().0.links.link(&other.pid().node).unwrap();
+        link.close(DownReason::Closed);
+        let control = || Control::send(own.pid().clone(), other.pid().clone(), link.flags);
+        for message in [Term::atom("short"), Term::from(&[0; 1000][..])] {
+            let sent = link.send(control(), message).await;
+            assert!(matches!(sent, Err(SendError::LinkDown(node)) if node == *b.name()));
+        }
     }
 
     #[tokio::test]
