@@ -181,7 +181,11 @@ impl Link {
 
     /// What a sender is told.
     pub(crate) fn refused(&self, refused: Refused) -> SendError {
-        refused.into_error(self.peer.name.clone())
+        let node = self.peer.name.clone();
+        match refused {
+            Refused::Closed => SendError::LinkDown(node),
+            Refused::Busy => SendError::Busy(node),
+        }
     }
 
     /// As [`Link::encode`]. A large message is encoded where it holds up no task.

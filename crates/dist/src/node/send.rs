@@ -9,7 +9,7 @@ use tokio::task::consume_budget;
 use super::{Node, Shared};
 use crate::error::SendError;
 use crate::flags::Flags;
-use crate::link::{Link, Refused};
+use crate::link::Link;
 use crate::name::NodeName;
 use crate::process::{Body, Envelope, Inner};
 use crate::wire::control::{Control, PidOrName};
@@ -327,16 +327,6 @@ impl Shared {
         match self.answer_call(alias, body) {
             Ok(()) => true,
             Err(body) => self.deliver_to_alias(alias, Envelope { from, body }),
-        }
-    }
-}
-
-impl Refused {
-    /// What a sender is told.
-    pub(crate) fn into_error(self, node: NodeName) -> SendError {
-        match self {
-            Self::Closed => SendError::LinkDown(node),
-            Self::Busy => SendError::Busy(node),
         }
     }
 }

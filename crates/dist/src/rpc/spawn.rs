@@ -225,7 +225,7 @@ impl Shared {
         if let Err(refused) = sent {
             // The link went down, and told then whoever was known.
             if self.spawns.take(reference).is_some() {
-                return Err(refused.into_error(node.clone()).into());
+                return Err(link.refused(refused).into());
             }
         }
         Ok(())
