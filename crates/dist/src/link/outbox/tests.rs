@@ -220,6 +220,17 @@ async fn short_messages_take_their_room_together_and_give_all_of_it_back() {
 }
 
 #[tokio::test]
+async fn no_short_message_overtakes_what_is_in_a_lane() {
+    let outbox = queue_of(1000, 10);
+    let mut short = ShortEncoder::new();
+    short.bytes([0]).unwrap();
+    outbox.send(sent_by(lane(1), 2 * FRAGMENT)).await.unwrap();
+    assert_eq!(outbox.try_send_short(&short), Ok(false));
+    assert_eq!(drain(&outbox).await.iter().sum::<usize>(), 2 * FRAGMENT);
+    assert_eq!(outbox.try_send_short(&short), Ok(true));
+}
+
+#[tokio::test]
 async fn finishing_writes_what_is_queued_and_closing_forgets_it() {
     let outbox = queue_of(10, 10);
     outbox.send(sized(1)).await.unwrap();
