@@ -375,13 +375,13 @@ async fn messages_and_calls_reach_registered_processes() -> Result<()> {
 #[tokio::test]
 async fn a_hundred_at_once_each_get_their_answer() -> Result<()> {
     let target = Target::new(true).await?;
-    let runs = (0..100).map(async |number: i32| {
+    let run = async |number: i32| -> Result<()> {
         let number = number.to_string();
         let exit = target.run("call", &["Function.identity", &number]).await?;
         ensure!(exit.code == Some(0) && exit.stdout.trim_end() == number, "{number}: {exit:?}");
-        anyhow::Ok(())
-    });
-    try_join_all(runs).await.map(drop)
+        Ok(())
+    };
+    try_join_all((0..100).map(&run)).await.map(drop)
 }
 
 #[tokio::test]

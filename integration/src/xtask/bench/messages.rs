@@ -84,7 +84,7 @@ async fn from_beam() -> Result<Vec<Row>> {
             }));
         }
         let sent = senders.iter().zip(&names).map(|(sender, name)| beam_send(sender, name, share));
-        let received = try_join_all(receivers.into_iter().map(async |done| done.await?));
+        let received = try_join_all(receivers.into_iter().map(|done| async move { done.await? }));
         let (received, _) = try_join(received, try_join_all(sent)).await?;
         theirs.push(nanoseconds(start));
         channels = received.into_iter().zip(names).collect();
@@ -96,7 +96,7 @@ async fn from_beam() -> Result<Vec<Row>> {
             .map(|reader| reader.read(Much::Frames(share), Then::Nothing))
             .collect();
         let sent = senders.iter().zip(&names).map(|(sender, name)| beam_send(sender, name, share));
-        let read = try_join_all(reading.into_iter().map(async |done| done.await?));
+        let read = try_join_all(reading.into_iter().map(|done| async move { done.await? }));
         let (read, _) = try_join(read, try_join_all(sent)).await?;
         only_read.push(nanoseconds(start));
         readers = read.into_iter().map(|done| done.reader).collect();
@@ -131,7 +131,7 @@ async fn between(pairs: usize) -> Result<Row> {
             tasks.push(tokio::spawn(receive(mailbox, share)));
             tasks.push(tokio::spawn(async move { send(&left, &to, share).await }));
         }
-        try_join_all(tasks.into_iter().map(async |done| done.await?)).await?;
+        try_join_all(tasks.into_iter().map(|done| async move { done.await? })).await?;
         ours.push(nanoseconds(start));
 
         let start = Instant::now();

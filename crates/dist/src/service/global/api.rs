@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use etf::{EncodeError, Pid, Term};
+use futures::FutureExt;
 use futures::future::join_all;
 use tokio::time::sleep;
 
@@ -274,9 +275,9 @@ impl GlobalLock {
 
     async fn ask(&self, word: &'static str, nodes: &[NodeName]) -> Vec<(NodeName, Term)> {
         let request = Term::Tuple(vec![Term::atom(word), self.id.clone()]);
-        let calls = nodes.iter().map(async |node| {
-            let reply = self.call(node, request.clone()).await?;
-            Some((node.clone(), reply))
+        let calls = nodes.iter().map(|node| {
+            let call = self.call(node, request.clone());
+            call.map(|reply| Some((node.clone(), reply?)))
         });
         join_all(calls).await.into_iter().flatten().collect()
     }

@@ -265,7 +265,9 @@ impl PubSub {
         }
         // One that does not read holds up the next broadcast, not the other nodes. A link that
         // goes down meanwhile is no error, as with a send in Erlang.
-        join_all(frames.into_iter().map(async |(link, frame)| link.outbox.send(frame).await)).await;
+        let sends =
+            frames.into_iter().map(|(link, frame)| async move { link.outbox.send(frame).await });
+        join_all(sends).await;
         if let Some(message) = own {
             self.dispatch(topic, message, but);
         }
