@@ -79,8 +79,8 @@ pub(super) async fn rows() -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// The same with a single scheduler in the node that is called. On two cores its second one, where it wakes up,
-/// takes the place of those who call, and each waits for a lock that the other holds: that makes slow rounds.
+/// The same with a single scheduler in the node that is called: on two cores, rounds in which its second one is awake
+/// are slow.
 async fn of_one_scheduler(node: &Node, driver: &Beam, beam: &Beam) -> Result<Row> {
     let all = beam.eval("erlang:system_flag(schedulers_online, 1)").await?;
     let callers = CALLERS[1];
