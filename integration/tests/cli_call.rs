@@ -238,6 +238,10 @@ async fn each_failure_has_its_exit_code() -> Result<()> {
     let nobody = format!("error: no process of {name} is registered as Nope");
     target.fails("send", &["Nope", "1"], 69, &nobody).await?;
     target.fails("gen-call", &["Nope", "1"], 69, &nobody).await?;
+    let deep = "Enum.reduce(1..1000, [], fn _, deep -> [deep] end)";
+    let exit = target.run("eval", &[deep]).await?;
+    let expected = "error: the result is over our limits\n";
+    assert!(exit.code == Some(65) && exit.stderr.ends_with(expected), "{exit:?}");
 
     for (command, args) in [
         ("call", &["Enum.sum", "[]"][..]),

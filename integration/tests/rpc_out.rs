@@ -69,6 +69,19 @@ async fn every_way_to_end_is_what_another_beam_node_gets() -> Result<()> {
 }
 
 #[tokio::test]
+async fn a_result_over_our_limits_is_no_exit() -> Result<()> {
+    let world = World::new().await?;
+    let server = world.beam("server").await?;
+    let node = world.node("rust")?.start().await?;
+    const DEPTH: usize = 1000;
+    let deep = [&[131][..], &[108, 0, 0, 0, 1].repeat(DEPTH), &[106; DEPTH + 1]].concat();
+    let deep = vec![Term::from(deep.as_slice())];
+    let result = node.rpc(&name_of(&server)?, "erlang", "binary_to_term", deep, SOON).await;
+    ensure!(matches!(result, Err(RpcError::Erpc(ErpcError::TooLarge))), "{result:?}");
+    is_idle(node.counts())
+}
+
+#[tokio::test]
 async fn a_process_that_is_killed_and_a_node_that_is_lost() -> Result<()> {
     let world = World::new().await?;
     let mut server = world.beam("server").await?;

@@ -21,6 +21,9 @@ use crate::work;
 
 type Taken = Result<(), DownReason>;
 
+/// What stands for a reason that was over our limits.
+pub(crate) const REASON_TOO_LARGE: &str = "reason_too_large";
+
 /// Takes a plain message to a process of ours, as nearly all are, and those that follow its frame in the buffer
 /// with the same header and control tuple, and says how many these were. Goes on with any other message, which
 /// [`control`] takes.
@@ -368,7 +371,7 @@ impl Site<'_> {
     }
 
     fn read_reason(&self, decoded: Result<Term, DecodeError>) -> Result<Term, DownReason> {
-        Ok(self.read(decoded)?.unwrap_or_else(|| Term::atom("reason_too_large")))
+        Ok(self.read(decoded)?.unwrap_or_else(|| Term::atom(REASON_TOO_LARGE)))
     }
 
     /// True for a pid of the peer's present incarnation. What we answer to any other would cost

@@ -4,6 +4,7 @@ use etf::{Atom, AtomError, EncodeError, Reference, Term};
 
 use crate::error::SendError;
 use crate::node::Answer;
+use crate::node::dispatch::REASON_TOO_LARGE;
 use crate::process::Body;
 
 /// Why a remote call has no result: the exceptions of `erpc:call/5`, by class.
@@ -52,6 +53,9 @@ pub enum ErpcError {
     /// There was no result in time (`timeout`).
     #[error("no result in time")]
     Timeout,
+    /// The result is over our limits, so that it was not read (`NodeBuilder::limits`).
+    #[error("the result is over our limits")]
+    TooLarge,
     /// The call cannot be put into words that the node would understand (`badarg`).
     #[error("bad argument: {0}")]
     BadArgument(String),
@@ -76,6 +80,9 @@ impl RpcError {
         let fields = match reason {
             Term::Atom(reason) if reason == "noconnection" => {
                 return Err(ErpcError::NoConnection { cause: None }.into());
+            }
+            Term::Atom(reason) if reason == REASON_TOO_LARGE => {
+                return Err(ErpcError::TooLarge.into());
             }
             Term::Tuple(fields) => fields,
             reason => return Err(Self::Signal(reason)),

@@ -140,6 +140,7 @@ impl Remote {
                 }
                 ErpcError::Timeout => failed(TIMED_OUT, format!("no answer from {peer} in time")),
                 ErpcError::BadArgument(why) => failed(DATA, why),
+                error @ ErpcError::TooLarge => failed(DATA, error.to_string()),
                 error => failed(REMOTE, error.to_string()),
             },
             error => failed(REMOTE, error.to_string()),
