@@ -345,9 +345,13 @@ mod tests {
     use std::net::{Ipv4Addr, SocketAddr};
     use std::pin::pin;
     use std::task::Poll;
+    use std::time::Duration;
 
     use super::*;
     use crate::{Cookie, DownReason, Epmd, Listen, Node, SendError};
+
+    /// How long what must come is waited for.
+    const SOON: Duration = Duration::from_secs(30);
 
     /// Two nodes of one runtime with a link.
     async fn pair() -> (Node, Node) {
@@ -374,7 +378,7 @@ mod tests {
             own.exit(&to, Term::atom("why")).await;
         }
         assert!(ran.is_finished());
-        let got = other.recv().await.unwrap().term;
+        let got = other.receive_within(SOON, Ok).await.unwrap().term;
         assert_eq!(got, etf::term!({(Term::atom("EXIT")), (own.pid()), why}));
         let ran = tokio::spawn(async {});
         let control = Control::send(own.pid().clone(), to, link.flags);
@@ -382,6 +386,19 @@ mod tests {
             link.send(control.clone(), Term::atom("reply")).await.unwrap();
         }
         assert!(ran.is_finished());
+    }
+
+    #[tokio::test]
+    async fn an_exit_signal_arrives_with_its_reason_however_long() {
+        let (a, b) = pair().await;
+        let (own, mut other) = (a.process().unwrap(), b.process().unwrap());
+        other.trap_exit(true);
+        for length in [1, 1000, 1 << 20] {
+            let reason = Term::from(vec![7; length].as_slice());
+            own.exit(other.pid(), reason.clone()).await;
+            let got = other.receive_within(SOON, Ok).await.unwrap().term;
+            assert_eq!(got, etf::term!({(Term::atom("EXIT")), (own.pid()), (reason)}));
+        }
     }
 
     #[tokio::test]
